@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+#
+#   make            library, hwctl, hailo-inferenced, default model
+#   make check      all tests; last line "N passed, N failed, N skipped"
+#   make bench      figures of speed (no assertions)
+#   make run        the daemon on the software chip with the default model
+#   make install    DESTDIR=, PREFIX=
+#
+# Knobs: O=dir (out), V=1 (show commands), SAN=1 (ASan+UBSan), CC=, DEBUG=1, SHARED=dir
+
+O ?= out
+V ?= 0
+SAN ?= 0
+DEBUG ?= 0
+PREFIX ?= /usr
+SHARED ?= $(abspath ../shared)
+VERSION := 0.1.0
+
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' '$(1)' '$(2)')
+
+PKGS_LIB := libcjson libprotobuf-c libxxhash zlib libcrypto libpci
+PKGS_DAEMON := libmicrohttpd
+PKGS_TEST := cmocka
+ifneq ($(MAKECMDGOALS),clean)
+missing := $(shell for p in $(PKGS_LIB) $(PKGS_DAEMON); do pkg-config --exists $$p 2>/dev/null || echo $$p; done)
+ifneq ($(strip $(missing)),)
+$(error missing libraries: $(missing). deploy/install-deps.sh installs what is needed (Debian packages))
+endif
+endif
+
+CFLAGS ?= -O2 -g
+CPPFLAGS += -D_GNU_SOURCE -DHW_VERSION='"$(VERSION)"' -Iinclude -Ihwlayer -I$(O)/gen
+CPPFLAGS += $(shell pkg-config --cflags $(PKGS_LIB) $(PKGS_DAEMON))
+# -ffp-contract=off: the same bits on amd64 and arm64
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wvla -Wwrite-strings
+ALL_CFLAGS = -std=gnu11 $(WARN) -ffp-contract=off -fno-math-errno -pthread $(CFLAGS) $(SAN_FLAGS)
+ifeq ($(SAN),1)
+SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
+ifeq ($(DEBUG),1)
+CFLAGS := -O0 -g3
+endif
+LIBS = $(shell pkg-config --libs $(PKGS_LIB)) -lopenblas -lm -pthread
+
+# ------------------------------------------------------------------ library
+LIB_DIRS := util pci backend chip vdma hef network infer mock onnx build manifest
+LIB_SRCS := $(foreach d,$(LIB_DIRS),$(wildcard hwlayer/$(d)/*.c))
+GEN_SRCS := $(O)/gen/hef.pb-c.c $(O)/gen/onnx.pb-c.c
+LIB_OBJS := $(LIB_SRCS:%.c=$(O)/%.o) $(GEN_SRCS:.c=.o)
+HWCTL_OBJS := $(patsubst %.c,$(O)/%.o,$(wildcard hwlayer/hwctl/*.c))
+DAEMON_SRCS := $(wildcard daemon/*.c daemon/api/*.c)
+DAEMON_OBJS := $(DAEMON_SRCS:%.c=$(O)/%.o)
+
+LIB := $(O)/libhwlayer.a
+PROGS := $(if $(HWCTL_OBJS),$(O)/hwctl) $(if $(DAEMON_OBJS),$(O)/hailo-inferenced)
+MODELS := $(if $(HWCTL_OBJS),$(patsubst deploy/models/%.onnx,$(O)/models/%.hef,$(wildcard deploy/models/*.onnx)))
+
+all: $(LIB) $(PROGS) $(MODELS)
+
+$(LIB): $(LIB_OBJS)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(O)/hwctl: $(HWCTL_OBJS) $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(HWCTL_OBJS) $(LIB) $(LIBS)
+
+$(O)/hailo-inferenced: $(DAEMON_OBJS) $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(DAEMON_OBJS) $(LIB) $(LIBS) $(shell pkg-config --libs $(PKGS_DAEMON))
+
+# Inner loops that are worth -O3 (and vectorising) whatever the rest is built with.
+$(O)/hwlayer/mock/core_kernels.o $(O)/hwlayer/onnx/kernels.o: CFLAGS += -O3
+
+$(O)/%.o: %.c | $(GEN_SRCS)
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Generated code is not ours to warn about.
+$(O)/gen/%.o: $(O)/gen/%.c
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(CFLAGS) $(SAN_FLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/gen/hef.pb-c.c: hwlayer/hef/hef.proto
+	$(call say,PROTO,$<)
+	@mkdir -p $(@D)
+	$(Q)protoc-c --proto_path=$(dir $<) --c_out=$(O)/gen $<
+
+# The schema is Debian's (libonnx-dev); protoc-c wants it under its own name.
+ONNX_PROTO ?= /usr/include/onnx/onnx.proto
+$(O)/gen/onnx.pb-c.c: $(ONNX_PROTO)
+	$(call say,PROTO,$<)
+	@mkdir -p $(@D)
+	$(Q)cp $< $(O)/gen/onnx.proto && protoc-c --proto_path=$(O)/gen --c_out=$(O)/gen $(O)/gen/onnx.proto
+
+# ------------------------------------------------------------ default model
+$(O)/models/%.hef: deploy/models/%.onnx deploy/models/%.json $(wildcard deploy/models/*.calib.json) $(O)/hwctl
+	$(call say,HEF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(O)/hwctl hef build $< -o $@ --manifest deploy/models/$*.json \
+		--calibrate deploy/models/$*.calib.json >/dev/null
+
+# -------------------------------------------------------------------- tests
+TEST_SRCS := $(wildcard tests/unit/test_*.c tests/mock/test_*.c tests/golden/test_*.c tests/daemon/test_*.c)
+TEST_BINS := $(TEST_SRCS:%.c=$(O)/%)
+TEST_SUPPORT := $(patsubst %.c,$(O)/%.o,$(wildcard tests/support/*.c))
+TEST_SCRIPTS := $(wildcard tests/*/test_*.sh tests/*/test_*.py)
+TEST_ENV = TOP='$(CURDIR)' OUT='$(abspath $(O))' HAILO_SHARED='$(SHARED)' SAN='$(SAN)'
+
+$(O)/tests/%: tests/%.c $(TEST_SUPPORT) $(LIB)
+	$(call say,TEST,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -Itests $(ALL_CFLAGS) -Wno-missing-prototypes $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $< \
+		$(TEST_SUPPORT) $(LIB) $(shell pkg-config --libs $(PKGS_TEST)) $(LIBS)
+
+$(TEST_SUPPORT): CPPFLAGS += -Itests
+
+check: all $(TEST_BINS)
+	$(Q)$(TEST_ENV) tests/run.sh $(TEST_BINS) $(TEST_SCRIPTS)
+
+BENCH_BINS := $(patsubst %.c,$(O)/%,$(wildcard tests/bench/bench_*.c))
+bench: all $(BENCH_BINS)
+	$(Q)for b in $(BENCH_BINS); do $(TEST_ENV) $$b || exit 1; done
+
+run: all
+	$(Q)HEF_PATH=$(O)/models/imu-motion.hef HAILO_DEVICE_ID=mock $(O)/hailo-inferenced
+
+install: all
+	install -D -m 0755 $(O)/hwctl $(DESTDIR)$(PREFIX)/bin/hwctl
+	install -D -m 0755 $(O)/hailo-inferenced $(DESTDIR)$(PREFIX)/sbin/hailo-inferenced
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/hailo-inference/models $(O)/models/*.hef $(O)/models/*.json
+
+clean:
+	rm -rf $(O)
+
+.PHONY: all check bench run install clean
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+-include $(LIB_OBJS:.o=.d) $(HWCTL_OBJS:.o=.d) $(DAEMON_OBJS:.o=.d) $(TEST_SUPPORT:.o=.d) $(TEST_BINS:=.d)

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The seam between the driver and whatever carries it to a chip: VFIO, UIO, or the software chip
+ * in this process.  Above this line nobody knows which it is; every MMIO access and every byte
+ * of DMA memory goes through here, so it is also where tests interpose and recordings are made.
+ */
+#ifndef HWLAYER_BACKEND_BACKEND_H
+#define HWLAYER_BACKEND_BACKEND_H
+
+#include "util/util.h"
+
+/**
+ * struct backend_dma - memory that both sides see
+ * @virt: where the CPU sees it
+ * @bus: where the chip sees it (bus address or IOVA)
+ * @size: bytes, rounded up by the backend
+ * @handle: the backend's own
+ */
+struct backend_dma {
+	void *virt;
+	uint64_t bus;
+	size_t size;
+	uintptr_t handle;
+};
+
+struct backend;
+
+struct backend_ops {
+	/* Release everything; DMA memory still allocated is a bug of the caller and is reported. */
+	void (*close)(struct backend *be);
+	/* Used for BARs whose map pointer is NULL. */
+	uint32_t (*read32)(struct backend *be, unsigned int bar, uint32_t off);
+	void (*write32)(struct backend *be, unsigned int bar, uint32_t off, uint32_t value);
+	void (*write16)(struct backend *be, unsigned int bar, uint32_t off, uint16_t value);
+	/* MSI on: from now on each interrupt makes irq_fd (an eventfd) readable. */
+	int (*irq_enable)(struct backend *be);
+	void (*irq_disable)(struct backend *be);
+	/* @align: of the bus address, a power of two.  Zeroed, contiguous in bus addresses. */
+	int (*dma_alloc)(struct backend *be, size_t size, size_t align, struct backend_dma *out);
+	void (*dma_free)(struct backend *be, struct backend_dma *mem);
+	/* Cache maintenance; NULL where DMA is coherent. */
+	void (*dma_sync)(struct backend *be, const struct backend_dma *mem, size_t off, size_t len,
+			 bool to_device);
+	/* Function reset: the chip is as after power-on.  NULL where there is none. */
+	int (*reset)(struct backend *be);
+	void (*set_bus_master)(struct backend *be, bool on);
+};
+
+/**
+ * struct backend - an opened PCI function
+ * @ops: see above
+ * @bar: mapped BARs, NULL where accesses go through @ops
+ * @bar_len: BAR sizes, filled in both cases
+ * @irq_fd: eventfd, valid from open on
+ * @name: "mock", "vfio", "uio"
+ * @max_read_request: Max_Read_Request_Size in bytes; limits the descriptor page (pcie 7.6)
+ */
+struct backend {
+	const struct backend_ops *ops;
+	volatile uint8_t *bar[6];
+	uint32_t bar_len[6];
+	int irq_fd;
+	char name[16];
+	char bdf[16];
+	uint16_t vendor, device, subsys_vendor, subsys_device;
+	uint32_t max_read_request;
+};
+
+struct mock_opts;
+
+/**
+ * backend_open - claim a PCI function by the name a user gave
+ * @device: as hw_dev_options.device
+ *
+ * Return: 0, -ENODEV, -EINVAL (a name that means nothing), -ENOTSUP (a card is there but no
+ * backend in this build can take it), ...
+ */
+int backend_open(const char *device, struct backend **out, struct hw_error *err);
+
+/* The software chip with the given options (NULL: defaults); what tests and hwctl use. */
+int backend_mock_open(const struct mock_opts *opts, struct backend **out, struct hw_error *err);
+/* The chip behind a mock backend, for tests; NULL for other backends. */
+struct mock_chip;
+struct mock_chip *backend_mock_chip(struct backend *be);
+/* Bytes of DMA memory that are allocated now. */
+size_t backend_mock_dma_bytes(struct backend *be);
+
+void backend_close(struct backend *be);
+
+uint32_t backend_read32(struct backend *be, unsigned int bar, uint32_t off);
+void backend_write32(struct backend *be, unsigned int bar, uint32_t off, uint32_t value);
+/* A real 16-bit store: the doorbell of a channel must not write its control byte back (pcie 6.6). */
+void backend_write16(struct backend *be, unsigned int bar, uint32_t off, uint16_t value);
+
+int backend_dma_alloc(struct backend *be, size_t size, size_t align, struct backend_dma *out);
+void backend_dma_free(struct backend *be, struct backend_dma *mem); /* zeroes @mem; fine twice */
+void backend_dma_sync(struct backend *be, const struct backend_dma *mem, size_t off, size_t len,
+		      bool to_device);
+
+static inline bool backend_is_software(const struct backend *be)
+{
+	return be->subsys_vendor == 0x1af4 && be->subsys_device == 0x1100;
+}
+
+/* Stores to DMA memory are visible to the chip before any later MMIO store. */
+static inline void backend_barrier_to_device(void)
+{
+	__sync_synchronize();
+}
+
+/* An MMIO load that says "done" is ordered before loads of what the chip wrote. */
+static inline void backend_barrier_from_device(void)
+{
+	__sync_synchronize();
+}
+
+#endif

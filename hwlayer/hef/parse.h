@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+/* What the parts of the HEF reader share with each other, and with nobody else. */
+#ifndef HWLAYER_HEF_PARSE_H
+#define HWLAYER_HEF_PARSE_H
+
+#include "hef/hef.h"
+
+#include "hef.pb-c.h"
+
+#define PARSE_NOWHERE (-2)
+#define PARSE_PRELIMINARY (-1)
+
+/* State of one hef_parse(): where the parser is, for the sentence in case it refuses. */
+struct parse {
+	struct hef *hef;
+	struct span ccws;            /* the bytes behind the CCW zero point (1.3) */
+	enum hef_status status;
+	struct hw_error *err;
+	const char *group;           /* NULL: none yet */
+	int context;                 /* PARSE_NOWHERE, PARSE_PRELIMINARY, or the index */
+	long operation, action;      /* -1: not in one; an operation's trigger is action -1 */
+	const char *layer;
+};
+
+/* A core op in either file layout (4.2). */
+struct core_src {
+	const ProtoHEFNetworkGroupMetadata *meta;
+	const ProtoHEFPreliminaryConfig *preliminary;
+	ProtoHEFContext **contexts;
+	size_t n_contexts;
+	const ProtoHEFFusedLayersMetadata *fused;
+	char **networks;
+	size_t n_networks;
+};
+
+/* Refuse the file: note the vendor's status, say where and why, return the errno for it. */
+int parse_refuse(struct parse *p, enum hef_status status, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Zeroed memory that lives as long as the hef; NULL after noting the failure.  0 bytes are fine. */
+void *parse_alloc(struct parse *p, size_t n, size_t size);
+char *parse_strdup(struct parse *p, const char *s);
+/* @at's bytes moved into the hef's memory, @b emptied; the errno when memory ran out. */
+int parse_keep(struct parse *p, struct buf *b, void *at);
+int parse_nomem(struct parse *p);
+
+/* container.c: 1.1 to 1.8 up to the message */
+struct container {
+	uint32_t version;
+	struct span message, ccws;
+	char digest[33];
+};
+
+int container_open(struct parse *p, const uint8_t *image, size_t len, struct container *out);
+
+/* wire.c: what protobuf-c does not check; -ENOTSUP for valid encodings it would get wrong */
+int wire_check(const ProtobufCMessageDescriptor *desc, struct span in, const char **why);
+
+/* parse_group.c */
+int parse_groups(struct parse *p, const ProtoHEFHef *msg);
+
+/* parse_context.c: 4.6 to 4.9 */
+int parse_operations(struct parse *p, ProtoHEFOperation **ops, size_t n, struct hef_context *out);
+
+/* parse_layer.c: section 5; the context's position is p->context */
+int parse_edge_layers(struct parse *p, const struct core_src *src, const ProtoHEFContext *ctx,
+		      struct hef_context *out);
+
+/* net_flow.c: 5.12, 5.13, 5.15 */
+int parse_host_ops(struct parse *p, const ProtoHEFNetworkGroup *ng, const struct hef_core_op *op,
+		   size_t *n_host_ops);
+
+/* Absent sub-messages read as empty ones; this spells that out at each place. */
+#define OR_EMPTY(ptr, empty) ((ptr) ? (ptr) : (empty))
+
+#endif

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Behind the public header: one device, its owner thread, and the frames in flight.
+ *
+ * The owner thread is the only one that touches the chip once hw_dev_open() returned.  Others
+ * reach it in two ways: a job (infer_call(), for everything that talks to the firmware) and the
+ * submission queue of a network.  Both are guarded by hw_dev.lock and announced on wake_fd.
+ * Completions run on the owner thread, without the lock.
+ */
+#ifndef HWLAYER_INFER_INFER_H
+#define HWLAYER_INFER_INFER_H
+
+#include <pthread.h>
+
+#include "chip/chip.h"
+#include "hef/hef.h"
+#include "hef/layout.h"
+#include "network/network.h"
+#include "vdma/vdma.h"
+
+struct infer_job {
+	int (*fn)(struct hw_dev *dev, void *arg, struct hw_error *err);
+	void *arg;
+	struct hw_error *err;
+	int result;
+	bool done;
+	struct infer_job *next;
+};
+
+struct hw_dev {
+	struct backend *be;
+	struct chip chip;
+	struct hw_dev_info info;
+	bool chip_ready;             /* booted and identified */
+	pthread_t thread;
+	bool running;
+	int wake_fd;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;         /* a job is done, a slot is free */
+	struct infer_job *jobs;
+	bool stop;
+	struct hw_net *net;          /* configured now; owner thread */
+	bool net_claimed;            /* hw_dev.lock: somebody loads or has loaded one */
+};
+
+/* One stream of a network, from the user's tensor to its channel. */
+struct infer_stream {
+	struct network_stream *stream;
+	struct hef_layout layout;
+	struct vdma_channel channel;
+	struct backend_dma mem;      /* all slots, one after another */
+	size_t stride;
+};
+
+enum infer_slot_state { SLOT_FREE, SLOT_FILLING, SLOT_QUEUED, SLOT_ON_CHIP };
+
+struct infer_slot {
+	enum infer_slot_state state;
+	unsigned int index;
+	unsigned int pending;        /* transfers that have not come back */
+	uint64_t submit_ns, deadline_ns;
+	bool answered;               /* its user was told already (timed out) */
+	void **outputs;              /* user frames, one for each output */
+	hw_done_fn done;
+	void *user;
+	struct infer_slot *next;     /* submission queue */
+};
+
+struct hw_net {
+	struct hw_dev *dev;
+	struct network *plan;
+	char name[HW_NAME_MAX];
+	size_t n_inputs, n_outputs;
+	struct infer_stream *inputs, *outputs;   /* in the user's order */
+	struct hw_tensor_info *input_info, *output_info;
+	size_t n_slots;
+	struct infer_slot *slots;
+	struct infer_slot *by_order[VDMA_TRANSFERS_MAX + 1]; /* on chip, oldest first (a ring) */
+	unsigned int order_first, order_count;
+	struct infer_slot *queue, **queue_tail;  /* dev->lock */
+	int dead;                    /* -errno, 0 while alive; dev->lock */
+	struct hw_error dead_err;
+	bool closing;
+	uint64_t progress_ns;        /* last time a transfer finished or the chip went from idle to busy */
+	uint64_t busy_since_ns;
+	uint64_t irq_base;           /* chip->irq_count when the network was loaded */
+	uint64_t looked_ns;          /* counters were read without an interrupt */
+	struct hw_net_stats stats;   /* dev->lock */
+	struct hef *hef;             /* layouts point into its layers */
+};
+
+/* Run @fn on the owner thread and wait for it.  Must not be called from that thread. */
+int infer_call(struct hw_dev *dev, int (*fn)(struct hw_dev *, void *, struct hw_error *), void *arg,
+	       struct hw_error *err);
+void infer_wake(struct hw_dev *dev);
+
+/*
+ * hw_dev_open() for a backend that is open already; it is closed with the device, and also when
+ * this fails.  Tests come in here with an interposed backend.
+ */
+int infer_dev_open(struct backend *be, const struct chip_boot_options *boot, bool no_boot,
+		   struct hw_dev **out, struct hw_error *err);
+
+/* frame.c, owner thread only */
+void infer_net_event(struct hw_net *net, const struct chip_event *ev);
+void infer_net_service(struct hw_net *net);            /* launch, reap, deadlines */
+int infer_net_timeout_ms(const struct hw_net *net);    /* for poll(), -1: none */
+void infer_net_kill(struct hw_net *net, int code, const char *text);
+void infer_net_cancel(struct hw_net *net, int code, const struct hw_error *err);
+
+#endif

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A Hailo-8 in software: PCI function, BARs with their side effects, boot loader, firmware,
+ * vDMA engine and a neural core.  It is written from the device side of the spec (pcie 11,
+ * protocol 9) and contains no host code; of the driver it shares chip/regs.h, chip/protocol.h,
+ * mock/payload.h and onnx/.  It does not know who its host is: DMA and interrupts are callbacks,
+ * so the same model serves this process and a virtual machine.
+ */
+#ifndef HWLAYER_MOCK_MOCK_H
+#define HWLAYER_MOCK_MOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What the chip can do to its host.  Called from the chip's own thread, without its lock held. */
+struct mock_host {
+	/* 0, or -EFAULT when [bus, bus+len) is not mapped as a whole */
+	int (*dma_read)(void *host, uint64_t bus, void *buf, size_t len);
+	int (*dma_write)(void *host, uint64_t bus, const void *buf, size_t len);
+	void (*irq)(void *host); /* one MSI */
+	void *host;
+};
+
+enum mock_arch { MOCK_HAILO8 = 1, MOCK_HAILO8L = 2 };
+
+/* Zero-initialise: every 0 below means "as a real chip would". */
+struct mock_opts {
+	enum mock_arch arch;        /* 0: MOCK_HAILO8 */
+	uint32_t clusters;          /* partial cluster bitmap, 0: 0x33 on an 8L, 0 on an 8 */
+	uint32_t boot_delay_ms;     /* 0: 20 ms ("slow", like hardware, is 116) */
+	bool already_running;       /* firmware runs at power-on, as after an earlier user */
+	uint8_t hw_consts[19];      /* used when has_hw_consts */
+	bool has_hw_consts;
+	uint8_t device_info[131];   /* parameter area of GET_DEVICE_INFORMATION, when has_device_info */
+	bool has_device_info;
+	uint32_t max_read_request;  /* 0: 512 */
+	uint32_t control_delay_us;  /* extra time before each response */
+	uint32_t core_threads;      /* 0: 1 */
+};
+
+struct mock_chip;
+
+/* Power it on.  @opts may be NULL.  NULL on lack of memory. */
+struct mock_chip *mock_chip_new(const struct mock_opts *opts, const struct mock_host *host);
+/* Pull the plug: its thread is gone and no callback comes any more when this returns. */
+void mock_chip_free(struct mock_chip *chip);
+
+/* BAR accesses of 1, 2 or 4 bytes, naturally aligned. */
+uint32_t mock_chip_read(struct mock_chip *chip, unsigned int bar, uint32_t off, unsigned int width);
+void mock_chip_write(struct mock_chip *chip, unsigned int bar, uint32_t off, uint32_t value,
+		     unsigned int width);
+
+/* The 256 bytes of standard configuration space plus PCIe capability; bus master and MSI enable. */
+uint32_t mock_chip_config_read(struct mock_chip *chip, uint32_t off, unsigned int width);
+void mock_chip_config_write(struct mock_chip *chip, uint32_t off, uint32_t value,
+			    unsigned int width);
+void mock_chip_set_msi(struct mock_chip *chip, bool on);
+void mock_chip_set_bus_master(struct mock_chip *chip, bool on);
+/* Function level reset: as after power-on. */
+void mock_chip_reset(struct mock_chip *chip);
+
+/* What happened so far; for tests and for the chip's own log. */
+struct mock_stats {
+	uint64_t mmio_reads, mmio_writes;
+	uint64_t controls;
+	uint64_t controls_refused;
+	uint64_t irqs;
+	uint64_t dma_read_bytes, dma_write_bytes;
+	uint64_t dma_faults;      /* accesses that the host refused */
+	uint64_t frames;          /* inferences of the neural core */
+	uint64_t events;
+	uint32_t cfg_fetched[32]; /* descriptors fetched per config channel since ENABLED */
+	uint64_t cfg_bytes[32];   /* bytes fetched per config channel since ENABLED */
+};
+void mock_chip_stats(struct mock_chip *chip, struct mock_stats *out);
+/* The last reason why the chip stopped a network, "" if none: what a real chip would not tell. */
+void mock_chip_last_fault(struct mock_chip *chip, char *buf, size_t size);
+/* The host's side of channel @ch from inside, for tests: counters as the engine sees them. */
+uint32_t mock_chip_peek(struct mock_chip *chip, uint32_t chip_addr);
+
+/* ------------------------------------------------------------ neural core (mock/core.c)
+ *
+ * The core is told nothing but the bytes that its config channels fetched.  One core exists per
+ * configured application.  Its network may have several inputs and outputs ("ports"), numbered
+ * in the order of the payload; the payload names the stream index of each.
+ */
+struct core;
+
+struct core *core_new(unsigned int threads);
+void core_free(struct core *core);
+/*
+ * Take the next bytes of config channel @stream (0..3); called in fetch order.
+ * 0; -EBADMSG: the bytes are not what a core can take (bad record, bad address, bad checksum).
+ */
+int core_feed(struct core *core, unsigned int stream, const uint8_t *data, size_t len);
+/* All channels delivered everything?  0, or -EBADMSG with a reason (core_error()). */
+int core_ready(struct core *core);
+/* The bytes of config channel @stream are complete and verified: its "config done" interrupt. */
+bool core_stream_done(const struct core *core, unsigned int stream);
+const char *core_error(const struct core *core);
+
+struct core_port {
+	uint8_t stream_index; /* as in the actions */
+	bool output;
+	uint32_t bytes;       /* meaningful bytes of one frame; transfers may be padded beyond */
+};
+/* Valid after core_ready() said 0. */
+const struct core_port *core_ports(const struct core *core, size_t *count);
+/*
+ * One inference.  @in: for each input port, in port order, its frame.  @out: likewise, filled.
+ * 0 or -ENOMEM.  Bit for bit the same on every machine and with any number of threads.
+ */
+int core_run(struct core *core, const uint8_t *const *in, uint8_t *const *out);
+
+#endif

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Inside of the software chip: what its files share.  Only mock/ and its tests include this.
+ *
+ * Two threads.  The firmware thread owns life cycle timers, doorbells and controls; the engine
+ * thread walks action lists, moves DMA and runs the neural core, so that a long inference never
+ * delays a control.  Register accesses come from the host's threads.  One lock covers everything;
+ * nobody holds it while calling the host or the core.  "sim_*" functions want the lock held
+ * unless they say otherwise.
+ */
+#ifndef HWLAYER_MOCK_SIM_H
+#define HWLAYER_MOCK_SIM_H
+
+#include <pthread.h>
+
+#include "chip/protocol.h"
+#include "chip/regs.h"
+#include "mock/mock.h"
+#include "util/bytes.h"
+#include "util/util.h"
+
+/* ------------------------------------------------------------ numbers of the model */
+
+#define SIM_RAM_BASE 0x00060000u /* pcie 2.7: everything between the first and the last item */
+#define SIM_RAM_SIZE 0x00081000u
+#define SIM_SRAM_BASE CHIP_ADDR_MAILBOX
+#define SIM_SRAM_SIZE 0x4000u
+#define SIM_LOG_APP 0x60002000u /* MODEL: where the logs live is unknown (pcie 12 no 4) */
+#define SIM_LOG_CORE 0x60003000u
+#define SIM_DOORBELL (CHIP_ADDR_PCIE_BLOCK + 0x684u)
+#define SIM_BOOT_STATUS_FAILED 2u /* MODEL: anything but 1 (pcie 11.3) */
+#define SIM_IRQ_BRIDGE 0x00800000u /* evidence 3: comes with every firmware event, outside the mask */
+
+/* Status words of protocol 3 that the shared header has no name for. */
+#define SIM_STATUS_RESET_TYPE 0x40030022u
+#define SIM_STATUS_CONTEXT_COUNT 0x4013006fu
+#define SIM_STATUS_WAIT_TIMEOUT 0x40130020u
+#define SIM_STATUS_CHANGE_NOT_ALLOWED 0x4013003eu
+#define SIM_STATUS_CONTEXT_MEMORY 0x4013007au
+#define SIM_STATUS_BUFFER_TYPE 0x40130066u
+#define SIM_STATUS_CFG_STREAM 0x40130069u
+#define SIM_STATUS_TWO_STREAMS 0x40130032u
+#define SIM_STATUS_ACTION_DIRECTION 0x40130039u
+#define SIM_STATUS_DMA_STUCK 0x402d000fu /* MODEL for a transfer that the bus refused */
+#define SIM_STATUS_NOT_POW2 0x402d0011u
+#define SIM_STATUS_PATTERN_TOO_LARGE 0x402d001au
+#define SIM_STATUS_PATTERN_ZERO 0x402d001bu
+
+/* MODEL: bits of a channel's error byte; what hardware puts there is unknown (pcie 12 no 9). */
+#define SIM_DMA_ERR_FETCH 0x01u
+#define SIM_DMA_ERR_DATA 0x02u
+#define SIM_DMA_ERR_DESC 0x04u
+
+#define SIM_CONTEXT_MEMORY 0x14000u /* protocol 4.2: 80 KiB for all applications */
+#define SIM_EVENTS_QUEUED 32u
+#define SIM_BURST 64u /* descriptors moved between two looks at the lock */
+
+enum sim_state { SIM_BOOTLOADER, SIM_BOOTING, SIM_RUNNING, SIM_RESETTING, SIM_FAILED };
+
+/* ------------------------------------------------------------------------ vDMA */
+
+/* One half of a channel: its register block (pcie 6.2). */
+struct sim_side {
+	uint8_t ctrl, data_id, depth, spare, err;
+	uint16_t avail, proc, ongoing;
+	uint64_t list;
+};
+
+struct sim_chan {
+	struct sim_side host, dev;
+	uint32_t gen;   /* changes at every start and abort: what moved meanwhile does not count */
+	uint32_t pos;   /* next descriptor */
+	uint32_t page;  /* from the host buffer info */
+	uint32_t count; /* descriptors of the list */
+	bool linear;    /* a config list: no wrap, fed by the firmware */
+	uint32_t asked; /* linear: descriptors that FETCH actions asked for */
+	bool starved;   /* linear: met its end or an unprogrammed descriptor; it never goes on */
+	uint8_t last_ctrl; /* control byte of the last descriptor that was consumed */
+};
+
+/* ------------------------------------------------------------------- applications */
+
+/* An action in execution order: members of repeated actions stand for themselves. */
+struct sim_act {
+	uint8_t type;
+	const uint8_t *p; /* parameters, inside the context's bytes */
+};
+
+struct sim_context {
+	uint8_t type;
+	struct buf bytes;
+	struct sim_act *acts;
+	size_t nacts;
+};
+
+struct sim_app {
+	uint16_t dynamic_contexts, batch;
+	bool fast_batch_switch;
+	uint8_t cfg_count, cfg_channel[FW_CFG_CHANNELS_MAX];
+	struct sim_context *ctx; /* in the order sent */
+	size_t nctx;
+	unsigned int dynamic_seen;
+	bool open, complete; /* a context waits for its last chunk; all contexts are there */
+};
+
+/* ---------------------------------------------------------------------------- runs */
+
+/* A boundary channel of the active application. */
+struct sim_stream {
+	uint8_t ch, stream_index;
+	bool stream_known; /* some action named the stream index */
+	bool connected, resumed;
+	uint32_t pattern; /* bytes of one frame on the wire */
+	uint32_t credits; /* frames granted by FETCH_DATA */
+	uint8_t *frame;
+	size_t have; /* bytes of the frame that have moved */
+	int port;    /* of the core, -1 none */
+};
+
+/* One activation of an application; the engine thread owns it from its first step to its end. */
+struct sim_run {
+	unsigned int app;
+	uint16_t batch;
+	bool stop;   /* set by whoever ended it; the engine frees it then */
+	bool failed; /* an event 12 was sent; only RESET helps */
+	bool streaming, burst, ready, result;
+	size_t ctx, act; /* where the list stands */
+	uint32_t fetch_left; /* descriptors the current FETCH still waits for */
+	bool in_action;      /* the current action was begun */
+	uint64_t wake_ns;    /* SLEEP ends then */
+	struct sim_stream in[16], out[16];
+	unsigned int nin, nout;
+	int8_t cfg_stream[CHIP_VDMA_CHANNELS]; /* config stream attached to a channel, -1 none */
+	uint32_t cfg_pattern[CHIP_VDMA_CHANNELS];
+	struct core *core;
+	uint8_t *stage;
+	const uint8_t *core_in[16];
+	uint8_t *core_out[16];
+};
+
+/* ------------------------------------------------------------------------- the chip */
+
+struct sim_event {
+	uint8_t bytes[48];
+	uint16_t len;
+};
+
+struct mock_chip {
+	struct mock_opts opts;
+	struct mock_host host;
+	pthread_mutex_t lock;
+	pthread_cond_t fw_cond, eng_cond, idle_cond;
+	pthread_t fw_thread, eng_thread;
+	bool quit;
+
+	uint8_t cfg[256], cfg_mask[256]; /* configuration space and its writable bits */
+
+	uint32_t imask, istatus, src_irq, dst_irq;
+	uint32_t atr[4][8];
+	unsigned int msi_owed;
+
+	uint8_t *ram, *sram;
+	enum sim_state state;
+	uint64_t due_ns;  /* end of BOOTING or RESETTING */
+	bool atr_restored; /* the host programmed ATR 0 again after the trigger */
+	uint32_t doorbell;
+	unsigned int epoch; /* counts resets: an answer from before one is dropped */
+
+	struct sim_event events[SIM_EVENTS_QUEUED];
+	unsigned int nevents;
+	uint32_t event_seq;
+
+	struct sim_chan chan[CHIP_VDMA_CHANNELS];
+	bool dma_busy; /* the engine is inside a host callback */
+
+	struct sim_app *apps[FW_APPS_MAX];
+	unsigned int napps;
+	struct sim_run *run, *next_run;
+
+	struct mock_stats stats;
+	char fault[256];
+};
+
+/* chip.c */
+void sim_fault(struct mock_chip *chip, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Wait on @cond until woken or until @when (0: for ever). */
+void sim_wait(struct mock_chip *chip, pthread_cond_t *cond, uint64_t when_ns);
+
+/* config.c */
+void sim_config_reset(struct mock_chip *chip);
+bool sim_bus_master(const struct mock_chip *chip);
+bool sim_in_d3(const struct mock_chip *chip);
+
+/* irq.c */
+void sim_irq_raise(struct mock_chip *chip, uint32_t bits);
+void sim_irq_firmware(struct mock_chip *chip, uint32_t bits); /* the same, with bit 23 beside it */
+void sim_irq_channel(struct mock_chip *chip, unsigned int ch);
+/* Send the MSIs that are owed; drops the lock meanwhile.  Chip threads only. */
+void sim_irq_flush(struct mock_chip *chip);
+
+/* bar.c: chip memory; NULL where there is none */
+uint8_t *sim_mem(struct mock_chip *chip, uint64_t addr, size_t len);
+
+/* boot.c */
+void sim_power_on(struct mock_chip *chip, bool running);
+void sim_boot_trigger(struct mock_chip *chip);
+void sim_soft_reset(struct mock_chip *chip);
+/* Let due timers happen; returns when to look again, 0: no timer. */
+uint64_t sim_life_step(struct mock_chip *chip, uint64_t now_ns);
+
+/* firmware.c: serve the doorbell bits @bell in state RUNNING; drops the lock at times */
+void sim_doorbell(struct mock_chip *chip, uint32_t bell);
+
+/* A request whose parameters were walked, and the parameters of its answer. */
+#define SIM_PARAMS_MAX 16u
+struct sim_request {
+	uint32_t sequence, opcode;
+	unsigned int count;
+	struct span param[SIM_PARAMS_MAX];
+};
+struct sim_answer {
+	uint8_t bytes[FW_CONTROL_MAX];
+	size_t len;
+	uint32_t count;
+	bool mute; /* RESET of types 2 and 3 */
+};
+void sim_answer_param(struct sim_answer *a, const void *data, size_t len);
+
+/* event.c */
+void sim_event_run_time_error(struct mock_chip *chip, uint32_t status, uint8_t app, uint16_t batch,
+			      uint16_t context, uint16_t action);
+void sim_event_slot_written(struct mock_chip *chip); /* the host wrote the event header */
+void sim_event_reset(struct mock_chip *chip);
+
+/* actions.c (pure) */
+/* Unroll an action list; 0 or the firmware status that answers it.  -> @acts is malloc()ed. */
+uint32_t sim_actions_walk(struct span list, struct sim_act **acts, size_t *count);
+
+/* context.c: each returns a firmware status */
+uint32_t sim_set_header(struct mock_chip *chip, const struct sim_request *req);
+uint32_t sim_set_context(struct mock_chip *chip, const struct sim_request *req);
+uint32_t sim_clear_apps(struct mock_chip *chip);
+void sim_apps_free(struct mock_chip *chip);
+
+/* activate.c */
+uint32_t sim_switch_status(struct mock_chip *chip, const struct sim_request *req);
+/* The active application's run, NULL: none. */
+struct sim_run *sim_active(struct mock_chip *chip);
+/*
+ * End the active run, abort every channel, and wait until no DMA is under way: none will follow.
+ * Drops the lock while it waits.
+ */
+void sim_quiesce(struct mock_chip *chip);
+void sim_run_free(struct sim_run *run); /* without the lock */
+struct sim_stream *sim_run_stream(struct sim_run *run, unsigned int ch);
+
+/* run.c */
+void *sim_engine_main(void *chip);
+/* Stop the network for good: fault text and event 12. */
+void sim_run_fail(struct mock_chip *chip, struct sim_run *run, uint32_t status, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* stream.c: move what can be moved of boundary frames; true if something did */
+bool sim_stream_step(struct mock_chip *chip, struct sim_run *run);
+/* All config bytes arrived and the core took them?  Fails the run and returns false if not. */
+bool sim_core_check(struct mock_chip *chip, struct sim_run *run);
+
+/* vdma.c */
+struct sim_host_buffer {
+	uint8_t type;
+	uint64_t list;
+	uint32_t page, count, pattern;
+};
+void sim_host_buffer(const uint8_t *p, struct sim_host_buffer *out);
+/* 0 or the status that says what is wrong with it; @ring: a boundary list. */
+uint32_t sim_host_buffer_check(const struct sim_host_buffer *hbi, bool ring);
+void sim_chan_open(struct mock_chip *chip, unsigned int ch, const struct sim_host_buffer *hbi,
+		   bool ring);
+void sim_chan_abort(struct mock_chip *chip, unsigned int ch);
+/* Descriptors that may be consumed now. */
+uint32_t sim_chan_available(const struct sim_chan *c);
+/*
+ * Consume up to SIM_BURST of the available descriptors, moving exactly their bytes between the
+ * host and @data, never more than @room.  Drops the lock while it talks to the host.  @moved:
+ * bytes.  Returns how many descriptors, 0: nothing to do now, -ECANCELED: the channel was stopped
+ * meanwhile, -EIO: channel error, the channel is stopped and @chip->fault says why.
+ */
+int sim_chan_move(struct mock_chip *chip, unsigned int ch, uint8_t *data, size_t room,
+		  uint32_t max, size_t *moved);
+/* D2H: 1: the available descriptors hold a frame of exactly @bytes, 0: not yet; errors as above. */
+int sim_chan_room(struct mock_chip *chip, unsigned int ch, size_t bytes);
+
+#endif

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+/*
+ * ONNX on the CPU: reader, shape inference, executor.  The schema is Debian's libonnx-dev's,
+ * through protobuf-c.  Anything outside the supported subset is refused by name when the model is
+ * opened, not when it runs.
+ */
+#ifndef HWLAYER_ONNX_ONNX_H
+#define HWLAYER_ONNX_ONNX_H
+
+#include "util/bytes.h"
+#include "util/util.h"
+
+#define ONNX_RANK_MAX 8
+
+enum onnx_type {
+	ONNX_F32 = 1, ONNX_U8 = 2, ONNX_I8 = 3, ONNX_I32 = 6, ONNX_I64 = 7, ONNX_BOOL = 9, ONNX_F64 = 11,
+};
+
+struct onnx_tensor {
+	char *name;                /* value name, "" for temporaries */
+	enum onnx_type type;
+	unsigned int rank;
+	int64_t dim[ONNX_RANK_MAX];
+	size_t elements;
+	bool constant;             /* data known when the model was opened */
+	void *data;                /* elements of type; NULL for activations between runs */
+};
+
+struct onnx_attr {
+	char *name;
+	int kind;                  /* AttributeProto.AttributeType: 1 f, 2 i, 3 s, 4 t, 6 floats, 7 ints */
+	float f;
+	int64_t i;
+	char *s;
+	struct onnx_tensor *t;
+	size_t n;
+	float *floats;
+	int64_t *ints;
+};
+
+struct onnx_node {
+	char *name;
+	char *op;                  /* "Conv" */
+	size_t n_in, n_out;
+	int *in, *out;             /* indices into onnx_graph.values; -1: absent optional input */
+	size_t n_attr;
+	struct onnx_attr *attr;
+};
+
+/*
+ * A checked graph: nodes in execution order, constants folded (Constant nodes and everything
+ * computable from constants are gone), all shapes static.
+ */
+struct onnx_graph {
+	char *name;
+	int64_t opset;
+	size_t n_values;
+	struct onnx_tensor *values;
+	size_t n_nodes;
+	struct onnx_node *nodes;
+	size_t n_inputs, n_outputs;
+	int *inputs, *outputs;     /* indices into values */
+};
+
+/*
+ * Read a model.  A leading dynamic dimension (batch) is taken as 1.
+ * -EBADMSG: not ONNX, or inconsistent (shape inference failed; the text names the node);
+ * -ENOTSUP: an operator, attribute, type or opset outside the subset (named); -ENOMEM.
+ */
+int onnx_parse(struct span model, struct onnx_graph **out, struct hw_error *err);
+int onnx_open(const char *path, struct onnx_graph **out, struct hw_error *err);
+void onnx_free(struct onnx_graph *g);
+const struct onnx_attr *onnx_attr(const struct onnx_node *node, const char *name);
+/* The graph as a ModelProto (ir 8, the opset of the graph); free() it. */
+int onnx_serialize(const struct onnx_graph *g, uint8_t **out, size_t *len);
+
+/* -------------------------------------------------------------------- execution */
+
+struct onnx_session;
+
+/* Called after each node: look at, or change, its outputs.  Used for calibration. */
+typedef void (*onnx_hook)(const struct onnx_graph *g, size_t node, float *const *out, void *user);
+
+/* Plans buffers once; running allocates nothing.  @threads: 0 or 1 for the caller's thread alone. */
+int onnx_session_new(const struct onnx_graph *g, unsigned int threads, struct onnx_session **out,
+		     struct hw_error *err);
+void onnx_session_free(struct onnx_session *s);
+void onnx_session_set_hook(struct onnx_session *s, onnx_hook hook, void *user);
+/* @in, @out: f32 (or the declared type) data of each graph input and output, in order. */
+int onnx_run(struct onnx_session *s, const void *const *in, void *const *out, struct hw_error *err);
+
+#endif
