@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Frames in flight.  A frame takes a slot of DMA memory, is launched on every output and then on
+ * every input channel (protocol 6.3), and is finished when all its transfers came back.
+ *
+ * There are never more slots than the shortest descriptor list has room for, so a launch that
+ * finds no room means that driver and chip disagree: fatal, like every other launch error.
+ */
+#include "infer/infer.h"
+
+#include <stdio.h>
+
+#define STALL_MIN_MS 1000     /* no transfer finished for this long, with frames waiting: dead */
+#define LOOK_MS 50            /* read the counters this often even without an interrupt */
+#define DEFAULT_TIMEOUT_MS 10000
+
+static struct infer_slot *oldest(const struct hw_net *net)
+{
+	return net->order_count ? net->by_order[net->order_first] : NULL;
+}
+
+static struct infer_slot *nth(const struct hw_net *net, unsigned int i)
+{
+	return net->by_order[(net->order_first + i) % ARRAY_SIZE(net->by_order)];
+}
+
+/* ------------------------------------------------------------------ submission, any thread */
+
+static int check_alive(struct hw_net *net, struct hw_error *err)
+{
+	if (net->closing)
+		return hw_fail(err, -ECANCELED, "the network is being freed");
+	if (net->dead) {
+		if (err)
+			*err = net->dead_err;
+		return net->dead;
+	}
+	return 0;
+}
+
+int hw_net_submit(struct hw_net *net, const struct hw_submit *frame, struct hw_error *err)
+{
+	struct hw_dev *dev = net->dev;
+	struct infer_slot *slot = NULL;
+	uint32_t timeout = frame->timeout_ms ? frame->timeout_ms : DEFAULT_TIMEOUT_MS;
+	int r;
+
+	if (!frame->inputs || !frame->outputs || !frame->done)
+		return hw_fail(err, -EINVAL, "a frame needs inputs, outputs and a completion");
+	pthread_mutex_lock(&dev->lock);
+	r = check_alive(net, err);
+	for (size_t i = 0; r == 0 && i < net->n_slots && !slot; i++) {
+		if (net->slots[i].state == SLOT_FREE)
+			slot = &net->slots[i];
+	}
+	if (slot)
+		slot->state = SLOT_FILLING;
+	pthread_mutex_unlock(&dev->lock);
+	if (r < 0)
+		return r;
+	if (!slot)
+		return hw_fail(err, -EAGAIN, "all %zu frame slots are in use", net->n_slots);
+
+	slot->submit_ns = util_now_ns();
+	slot->deadline_ns = slot->submit_ns + (uint64_t)timeout * 1000000u;
+	slot->answered = false;
+	slot->done = frame->done;
+	slot->user = frame->user;
+	memcpy(slot->outputs, frame->outputs, net->n_outputs * sizeof(*slot->outputs));
+	for (size_t i = 0; i < net->n_inputs; i++) {
+		const struct infer_stream *s = &net->inputs[i];
+		size_t off = s->stride * slot->index;
+
+		hef_layout_to_hw(&s->layout, frame->inputs[i], (uint8_t *)s->mem.virt + off);
+		backend_dma_sync(dev->be, &s->mem, off, s->stream->transfer, true);
+	}
+
+	pthread_mutex_lock(&dev->lock);
+	r = check_alive(net, err);
+	if (r == 0) {
+		slot->state = SLOT_QUEUED;
+		slot->next = NULL;
+		*net->queue_tail = slot;
+		net->queue_tail = &slot->next;
+		net->stats.submitted++;
+	} else {
+		slot->state = SLOT_FREE;
+	}
+	pthread_mutex_unlock(&dev->lock);
+	if (r == 0)
+		infer_wake(dev);
+	return r;
+}
+
+struct waiter {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done;
+	int status;
+	struct hw_error *err;
+};
+
+static void waiter_done(int status, const struct hw_error *err, void *user)
+{
+	struct waiter *w = user;
+
+	pthread_mutex_lock(&w->lock);
+	w->status = status;
+	if (status < 0 && w->err && err)
+		*w->err = *err;
+	w->done = true;
+	pthread_cond_signal(&w->cond);
+	pthread_mutex_unlock(&w->lock);
+}
+
+int hw_net_run(struct hw_net *net, const void *const *inputs, void *const *outputs,
+	       uint32_t timeout_ms, struct hw_error *err)
+{
+	struct waiter w = {.err = err};
+	struct hw_submit frame = {
+		.inputs = inputs, .outputs = outputs, .timeout_ms = timeout_ms, .done = waiter_done,
+		.user = &w,
+	};
+	struct hw_dev *dev = net->dev;
+	int r;
+
+	while ((r = hw_net_submit(net, &frame, err)) == -EAGAIN) {
+		bool full = true;
+
+		/* The owner broadcasts whenever a slot becomes free or the network dies. */
+		pthread_mutex_lock(&dev->lock);
+		for (size_t i = 0; i < net->n_slots; i++)
+			full = full && net->slots[i].state != SLOT_FREE;
+		if (full && !net->dead && !net->closing)
+			pthread_cond_wait(&dev->cond, &dev->lock);
+		pthread_mutex_unlock(&dev->lock);
+	}
+	if (r < 0)
+		return r;
+	pthread_mutex_init(&w.lock, NULL);
+	pthread_cond_init(&w.cond, NULL);
+	pthread_mutex_lock(&w.lock);
+	while (!w.done)
+		pthread_cond_wait(&w.cond, &w.lock);
+	pthread_mutex_unlock(&w.lock);
+	pthread_cond_destroy(&w.cond);
+	pthread_mutex_destroy(&w.lock);
+	return w.status;
+}
+
+/* -------------------------------------------------------------------- owner thread from here */
+
+/* Tell the user of @slot once; the slot may be on the chip still. */
+static void answer(struct hw_net *net, struct infer_slot *slot, int status,
+		   const struct hw_error *err)
+{
+	if (slot->answered)
+		return;
+	slot->answered = true;
+	pthread_mutex_lock(&net->dev->lock);
+	if (status == 0)
+		net->stats.completed++;
+	else
+		net->stats.failed++;
+	pthread_mutex_unlock(&net->dev->lock);
+	slot->done(status, err, slot->user);
+}
+
+static void release(struct hw_net *net, struct infer_slot *slot)
+{
+	pthread_mutex_lock(&net->dev->lock);
+	slot->state = SLOT_FREE;
+	pthread_cond_broadcast(&net->dev->cond);
+	pthread_mutex_unlock(&net->dev->lock);
+}
+
+static struct infer_slot *take_queue(struct hw_net *net)
+{
+	struct infer_slot *first;
+
+	pthread_mutex_lock(&net->dev->lock);
+	first = net->queue;
+	net->queue = NULL;
+	net->queue_tail = &net->queue;
+	pthread_mutex_unlock(&net->dev->lock);
+	return first;
+}
+
+void infer_net_cancel(struct hw_net *net, int code, const struct hw_error *err)
+{
+	struct infer_slot *slot, *next;
+
+	for (unsigned int i = 0; i < net->order_count; i++)
+		answer(net, nth(net, i), code, err);
+	for (slot = take_queue(net); slot; slot = next) {
+		next = slot->next;
+		answer(net, slot, code, err);
+		release(net, slot);
+	}
+}
+
+void infer_net_kill(struct hw_net *net, int code, const char *text)
+{
+	struct hw_error err;
+	bool first;
+
+	hw_fail(&err, code, "%s", text);
+	pthread_mutex_lock(&net->dev->lock);
+	first = !net->dead;
+	if (first) {
+		net->dead = code;
+		net->dead_err = err;
+	}
+	pthread_cond_broadcast(&net->dev->cond);
+	pthread_mutex_unlock(&net->dev->lock);
+	if (!first)
+		return;
+	hw_log(HW_LOG_ERROR, "%s: network %s is dead: %s", net->dev->info.bdf, net->name, text);
+	infer_net_cancel(net, code, &err);
+}
+
+void infer_net_event(struct hw_net *net, const struct chip_event *ev)
+{
+	char where[256], text[480];
+
+	switch (ev->id) {
+	case FW_EVENT_RUN_TIME_ERROR:
+		network_describe_action(net->plan, ev->context, ev->action, where, sizeof(where));
+		snprintf(text, sizeof(text), "the firmware stopped the network at %s: %s (0x%08x)", where,
+			 chip_status_text(ev->status), ev->status);
+		break;
+	case FW_EVENT_STREAMS_CLOSED:
+		snprintf(text, sizeof(text),
+			 "the chip closed all streams because it is too hot; let it cool down");
+		break;
+	case FW_EVENT_LCU_ECC_UNCORRECTABLE:
+	case FW_EVENT_CPU_ECC_FATAL:
+		snprintf(text, sizeof(text), "the chip reports a memory error it cannot correct (%s)",
+			 chip_event_name(ev->id));
+		break;
+	default:
+		return;
+	}
+	infer_net_kill(net, -EIO, text);
+}
+
+static void launch_failed(struct hw_net *net, const struct infer_stream *s, int r)
+{
+	char regs[160], text[480];
+
+	if (r == -ENODEV) {
+		infer_net_kill(net, r, "the card does not answer any more: it fell off the bus or was "
+				       "removed");
+		return;
+	}
+	vdma_channel_describe(net->dev->be, s->channel.index, regs, sizeof(regs));
+	snprintf(text, sizeof(text), "%s %s: %s (%s)", s->channel.index < CHIP_VDMA_FIRST_D2H
+			 ? "input" : "output", s->stream->layer->name,
+		 r == -ECONNRESET ? "the chip stopped its channel"
+		 : r == -EFAULT	  ? "its channel is out of step with the driver"
+				  : strerror(-r),
+		 regs);
+	infer_net_kill(net, -EIO, text);
+}
+
+static int launch_stream(struct hw_net *net, struct infer_stream *s, struct infer_slot *slot)
+{
+	int r = vdma_channel_launch(&s->channel, s->mem.bus + s->stride * slot->index,
+				    s->stream->transfer, slot);
+
+	if (r < 0)
+		launch_failed(net, s, r);
+	return r;
+}
+
+static void launch(struct hw_net *net, struct infer_slot *slot)
+{
+	if (!net->order_count) {
+		net->busy_since_ns = util_now_ns();
+		net->progress_ns = net->busy_since_ns;
+	}
+	pthread_mutex_lock(&net->dev->lock);
+	slot->state = SLOT_ON_CHIP;
+	pthread_mutex_unlock(&net->dev->lock);
+	slot->pending = (unsigned int)(net->n_inputs + net->n_outputs);
+	net->by_order[(net->order_first + net->order_count++) % ARRAY_SIZE(net->by_order)] = slot;
+	for (size_t i = 0; i < net->n_outputs; i++) {
+		if (launch_stream(net, &net->outputs[i], slot) < 0)
+			return;
+	}
+	for (size_t i = 0; i < net->n_inputs; i++) {
+		if (launch_stream(net, &net->inputs[i], slot) < 0)
+			return;
+	}
+}
+
+static void finish(struct hw_net *net, struct infer_slot *slot)
+{
+	if (!slot->answered) {
+		for (size_t i = 0; i < net->n_outputs; i++) {
+			const struct infer_stream *s = &net->outputs[i];
+			size_t off = s->stride * slot->index;
+
+			backend_dma_sync(net->dev->be, &s->mem, off, s->stream->transfer, false);
+			hef_layout_from_hw(&s->layout, (uint8_t *)s->mem.virt + off, slot->outputs[i]);
+		}
+	}
+	net->order_first = (net->order_first + 1) % ARRAY_SIZE(net->by_order);
+	net->order_count--;
+	if (!net->order_count) {
+		uint64_t now = util_now_ns();
+
+		pthread_mutex_lock(&net->dev->lock);
+		net->stats.busy_ns += now - net->busy_since_ns;
+		pthread_mutex_unlock(&net->dev->lock);
+	}
+	/* The slot is free before its user hears of it, so that a callback may submit again. */
+	if (slot->answered) {
+		release(net, slot);
+	} else {
+		hw_done_fn done = slot->done;
+		void *user = slot->user;
+
+		pthread_mutex_lock(&net->dev->lock);
+		net->stats.completed++;
+		slot->state = SLOT_FREE;
+		pthread_cond_broadcast(&net->dev->cond);
+		pthread_mutex_unlock(&net->dev->lock);
+		done(0, NULL, user);
+	}
+}
+
+static bool reap_stream(struct hw_net *net, struct infer_stream *s)
+{
+	void *tokens[VDMA_TRANSFERS_MAX];
+	int n;
+
+	if (!s->channel.fifo_count)
+		return true;
+	n = vdma_channel_reap(&s->channel, tokens, ARRAY_SIZE(tokens));
+	if (n < 0) {
+		launch_failed(net, s, n);
+		return false;
+	}
+	for (int i = 0; i < n; i++)
+		((struct infer_slot *)tokens[i])->pending--;
+	if (n)
+		net->progress_ns = util_now_ns();
+	return true;
+}
+
+static void reap(struct hw_net *net, uint32_t channels)
+{
+	struct infer_slot *slot;
+
+	for (size_t i = 0; i < net->n_inputs; i++) {
+		if ((channels & BIT(net->inputs[i].channel.index)) &&
+		    !reap_stream(net, &net->inputs[i]))
+			return;
+	}
+	for (size_t i = 0; i < net->n_outputs; i++) {
+		if ((channels & BIT(net->outputs[i].channel.index)) &&
+		    !reap_stream(net, &net->outputs[i]))
+			return;
+	}
+	while ((slot = oldest(net)) && !slot->pending)
+		finish(net, slot);
+}
+
+static void check_deadlines(struct hw_net *net)
+{
+	uint64_t now = util_now_ns(), stall;
+	struct infer_slot *slot = oldest(net);
+	char why[300] = "";
+	struct hw_error err;
+
+	if (!slot)
+		return;
+	for (unsigned int i = 0; i < net->order_count; i++) {
+		struct infer_slot *s = nth(net, i);
+
+		if (s->answered || now < s->deadline_ns)
+			continue;
+		if (net->progress_ns > s->submit_ns)
+			snprintf(why, sizeof(why), "the chip is at work on %u frames before it", i);
+		else if (!why[0])
+			network_describe_stall(net->plan, net->dev->be, why, sizeof(why));
+		hw_fail(&err, -ETIMEDOUT, "the frame was not finished within %llu ms: %s",
+			(unsigned long long)((s->deadline_ns - s->submit_ns) / 1000000u), why);
+		answer(net, s, -ETIMEDOUT, &err);
+	}
+	stall = slot->deadline_ns - slot->submit_ns;
+	if (stall < STALL_MIN_MS * 1000000ull)
+		stall = STALL_MIN_MS * 1000000ull;
+	if (now - net->progress_ns >= stall) {
+		char text[480];
+
+		network_describe_stall(net->plan, net->dev->be, why, sizeof(why));
+		snprintf(text, sizeof(text), "nothing moved on the chip for %llu ms: %s",
+			 (unsigned long long)(stall / 1000000u), why);
+		infer_net_kill(net, -ETIMEDOUT, text);
+	}
+}
+
+void infer_net_service(struct hw_net *net)
+{
+	struct infer_slot *slot, *next;
+	struct chip *chip = &net->dev->chip;
+	uint64_t now = util_now_ns();
+	uint32_t channels = chip->irq_channels;
+	bool idle;
+
+	chip->irq_channels = 0;
+	pthread_mutex_lock(&net->dev->lock);
+	idle = net->dead || net->closing;
+	net->stats.interrupts = chip->irq_count - net->irq_base;
+	pthread_mutex_unlock(&net->dev->lock);
+	if (idle)
+		return;
+	if (now - net->looked_ns >= LOOK_MS * 1000000ull) {
+		channels = ~0u;
+		net->looked_ns = now;
+	}
+	if (channels)
+		reap(net, channels);
+	for (slot = take_queue(net); slot && !net->dead; slot = next) {
+		next = slot->next;
+		launch(net, slot);
+		if (net->dead) {
+			/* What was taken off the queue and not launched has no other way to be told. */
+			for (slot = next; slot; slot = next) {
+				next = slot->next;
+				answer(net, slot, net->dead, &net->dead_err);
+				release(net, slot);
+			}
+			break;
+		}
+	}
+	if (!net->dead)
+		check_deadlines(net);
+}
+
+int infer_net_timeout_ms(const struct hw_net *net)
+{
+	uint64_t now, first = UINT64_MAX;
+
+	if (!net->order_count || net->dead)
+		return -1;
+	now = util_now_ns();
+	for (unsigned int i = 0; i < net->order_count; i++) {
+		const struct infer_slot *s = nth(net, i);
+
+		if (!s->answered && s->deadline_ns < first)
+			first = s->deadline_ns;
+	}
+	if (first <= now)
+		return 0;
+	first = (first - now) / 1000000u + 1;
+	return first < LOOK_MS ? (int)first : LOOK_MS;
+}
