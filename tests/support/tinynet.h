@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+/* Small networks for tests, made without files: y = W x + b on 8 numbers. */
+#ifndef TESTS_SUPPORT_TINYNET_H
+#define TESTS_SUPPORT_TINYNET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define TINY_IN 8
+#define TINY_OUT 8
+
+/*
+ * HEF bytes (free() them) of a network whose weight matrix is @sign times the identity shifted by
+ * @shift columns: output o of input x is sign * x[(o + shift) % 8].  Inputs are bytes (u8, input
+ * quantisation folded away), outputs bytes.  All tiny networks have the same size.
+ */
+uint8_t *tiny_hef(const char *name, float sign, unsigned int shift, size_t *len);
+/* The stored byte that stands for input value v in -1..1, and back for outputs. */
+struct tiny_scale {
+	float in_scale[TINY_IN], in_zero[TINY_IN];
+};
+uint8_t *tiny_hef_scaled(const char *name, float sign, unsigned int shift, size_t *len,
+			 struct tiny_scale *scale);
+
+/* Where the CCW block of a version 2 HEF lies; and the digest made right again after a change. */
+void hef_ccws(const uint8_t *hef, size_t len, size_t *off, size_t *size);
+void hef_fix_digest(uint8_t *hef, size_t len);
+
+#endif
