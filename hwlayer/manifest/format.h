@@ -8,7 +8,7 @@
 #define MANIFEST_LATENT "latent_embeddings"
 #define MANIFEST_SCORES "motif_scores"
 
-#define MANIFEST_DIM_MAX 65536u
+#define MANIFEST_DIM_MAX 16384u
 #define MANIFEST_LABELS_MAX 1024u
 
 #endif
