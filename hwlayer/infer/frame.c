@@ -275,9 +275,10 @@ static int launch_stream(struct hw_net *net, struct infer_stream *s, struct infe
 
 static void launch(struct hw_net *net, struct infer_slot *slot)
 {
+	slot->launch_ns = util_now_ns();
 	if (!net->order_count) {
-		net->busy_since_ns = util_now_ns();
-		net->progress_ns = net->busy_since_ns;
+		net->busy_since_ns = slot->launch_ns;
+		net->progress_ns = slot->launch_ns;
 	}
 	pthread_mutex_lock(&net->dev->lock);
 	slot->state = SLOT_ON_CHIP;
@@ -381,7 +382,7 @@ static void check_deadlines(struct hw_net *net)
 
 		if (s->answered || now < s->deadline_ns)
 			continue;
-		if (net->progress_ns > s->submit_ns)
+		if (net->progress_ns > s->launch_ns)
 			snprintf(why, sizeof(why), "the chip is at work on %u frames before it", i);
 		else if (!why[0])
 			network_describe_stall(net->plan, net->dev->be, why, sizeof(why));

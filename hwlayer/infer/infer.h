@@ -58,7 +58,7 @@ struct infer_slot {
 	enum infer_slot_state state;
 	unsigned int index;
 	unsigned int pending;        /* transfers that have not come back */
-	uint64_t submit_ns, deadline_ns;
+	uint64_t submit_ns, launch_ns, deadline_ns;
 	bool answered;               /* its user was told already (timed out) */
 	void **outputs;              /* user frames, one for each output */
 	hw_done_fn done;

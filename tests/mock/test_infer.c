@@ -22,6 +22,9 @@ static struct hw_dev *open_tampered(struct tamper **t)
 	return dev;
 }
 
+/* Of the network load_tiny() loaded last; they are all the same. */
+static struct hw_quant out_quant;
+
 static struct hw_net *load_tiny(struct hw_dev *dev, uint32_t in_flight)
 {
 	struct hw_net_options o = {.frames_in_flight = in_flight};
@@ -32,6 +35,7 @@ static struct hw_net *load_tiny(struct hw_dev *dev, uint32_t in_flight)
 
 	assert_ok(hw_net_load_mem(dev, hef, len, &o, &net, &err), &err);
 	free(hef);
+	out_quant = hw_net_outputs(net, &len)->quant;
 	return net;
 }
 
@@ -71,13 +75,18 @@ static void fill(struct frame *f, unsigned int n)
 		f->in[i] = (uint8_t)(n * 37 + i * 29);
 }
 
-static void check_own_answer(const struct frame *f)
+static bool own_answer(const struct frame *f)
 {
 	for (unsigned int i = 0; i < TINY_OUT; i++) {
-		int want = f->in[(i + 3) % TINY_IN];
-
-		assert_in_range(f->out[i] + 1, want, want + 2);
+		if (abs(f->out[i] - tiny_want(f->in, i, 3, &out_quant)) > 1)
+			return false;
 	}
+	return true;
+}
+
+static void check_own_answer(const struct frame *f)
+{
+	assert_true(own_answer(f));
 }
 
 static int submit(struct hw_net *net, struct frame *f, struct hw_error *err)
@@ -165,11 +174,7 @@ static void *work(void *arg)
 			w->bad++;
 			continue;
 		}
-		for (unsigned int i = 0; i < TINY_OUT; i++) {
-			int d = f.out[i] - f.in[(i + 3) % TINY_IN];
-
-			w->bad += d < -1 || d > 1;
-		}
+		w->bad += !own_answer(&f);
 	}
 	return NULL;
 }

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <hwlayer/tensor.h>
+
 #define TINY_IN 8
 #define TINY_OUT 8
 
@@ -15,12 +17,11 @@
  * quantisation folded away), outputs bytes.  All tiny networks have the same size.
  */
 uint8_t *tiny_hef(const char *name, float sign, unsigned int shift, size_t *len);
-/* The stored byte that stands for input value v in -1..1, and back for outputs. */
-struct tiny_scale {
-	float in_scale[TINY_IN], in_zero[TINY_IN];
-};
-uint8_t *tiny_hef_scaled(const char *name, float sign, unsigned int shift, size_t *len,
-			 struct tiny_scale *scale);
+/*
+ * The byte that output @o must be for the input bytes @in of a network with sign 1: from the input
+ * scales that build_hef() reported and the output's own quantisation.  It may be off by one step.
+ */
+int tiny_want(const uint8_t in[TINY_IN], unsigned int o, unsigned int shift, const struct hw_quant *out);
 
 /* Where the CCW block of a version 2 HEF lies; and the digest made right again after a change. */
 void hef_ccws(const uint8_t *hef, size_t len, size_t *off, size_t *size);
