@@ -6,7 +6,7 @@
 #   make run        the daemon on the software chip with the default model
 #   make install    DESTDIR=, PREFIX=
 #
-# Knobs: O=dir (out), V=1 (show commands), SAN=1 (ASan+UBSan), CC=, DEBUG=1, SHARED=dir
+# Knobs: O=dir (out), V=1 (show commands), SAN=1 (ASan+UBSan), SAN=thread (TSan), CC=, DEBUG=1, SHARED=dir
 
 O ?= out
 V ?= 0
@@ -35,9 +35,13 @@ CPPFLAGS += $(shell pkg-config --cflags $(PKGS_LIB) $(PKGS_DAEMON))
 # -ffp-contract=off: the same bits on amd64 and arm64
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wvla -Wwrite-strings
+# Texts for people are cut where their buffer ends, on purpose.
+WARN += $(if $(findstring clang,$(CC)),,-Wno-format-truncation)
 ALL_CFLAGS = -std=gnu11 $(WARN) -ffp-contract=off -fno-math-errno -pthread $(CFLAGS) $(SAN_FLAGS)
 ifeq ($(SAN),1)
 SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+else ifeq ($(SAN),thread)
+SAN_FLAGS := -fsanitize=thread -fno-omit-frame-pointer
 endif
 ifeq ($(DEBUG),1)
 CFLAGS := -O0 -g3

@@ -64,16 +64,16 @@ struct network_context {
 	struct buf actions;        /* after network_contexts() */
 	size_t n_cuts;             /* chunk ends, offsets into actions (4.2) */
 	size_t *cuts;
-	size_t n_names;            /* top-level actions: for error texts */
+	size_t n_names;            /* actions, members of a repeated one counted singly: for error texts */
 	struct {
-		uint32_t offset;   /* into actions */
-		uint8_t type;      /* enum fw_action, of the members for a repeated one */
+		uint32_t offset;   /* into actions; of a member: its parameters */
+		uint8_t type;      /* enum fw_action, never FW_ACT_REPEATED_ACTION */
 		int channel;       /* vDMA channel it is about, -1 if none */
 	} *names;
 };
 
 struct network {
-	const struct hef *hef;                 /* must outlive the network until network_configure() returned */
+	const struct hef *hef;                 /* must outlive the network: names in error texts are its */
 	const struct hef_group *group;
 	const struct hef_core_op *op;
 	struct network_options opt;
