@@ -63,6 +63,8 @@ struct chip {
 	uint32_t irq_channels;     /* channels that interrupted and were not looked at yet */
 	uint64_t irq_count;
 	bool gone;                 /* all ones were read: no more MMIO */
+	bool reply_late;           /* a control timed out: its answer may still come */
+	bool identified;           /* @id is valid */
 	struct chip_identity id;
 	struct chip_device_info info;
 	struct chip_hw_consts consts;
@@ -74,10 +76,11 @@ struct chip {
 struct chip_boot_options {
 	struct span firmware;      /* empty: software chips get the synthetic image, cards -ENOENT */
 	struct span board_cfg, fw_cfg; /* optional files, empty if absent */
-	uint32_t boot_timeout_ms;  /* 0: 5000 */
+	uint32_t boot_timeout_ms;  /* for the soft reset and for the start, each; 0: 5000 */
 };
 
 /*
+ * @chip is zeroed by the caller, who may have set on_event and its user.
  * Take a chip from whatever state it is in to "identified" (pcie 13.1): check 0x98, interrupts,
  * soft reset if firmware runs, load, boot, event slot, IDENTIFY, GET_DEVICE_INFORMATION.
  * On failure the chip is stopped and masked again.
@@ -86,7 +89,11 @@ int chip_init(struct chip *chip, struct backend *be, const struct chip_boot_opti
 	      struct hw_error *err);
 /* Only check that it answers (hwctl list/info without boot). */
 int chip_probe(struct chip *chip, struct backend *be, struct hw_error *err);
-/* Driver down, interrupts masked, MSI off.  Returns 0, or -ETIMEDOUT if the chip did not acknowledge. */
+/*
+ * Driver down, interrupts masked, MSI and bus mastering off: no DMA happens after it, whatever it
+ * returns.  0; -ETIMEDOUT: the chip did not acknowledge, so it was reset where that is possible;
+ * -ENODEV: it is gone.
+ */
 int chip_shutdown(struct chip *chip);
 
 /* The handler loop of pcie 8.2; -ENODEV when the device is gone. Never blocks. */
