@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What the chip can do to its host.  Called from the chip's own thread, without its lock held. */
+/* What the chip can do to its host.  Called from the chip's own threads, without its lock held. */
 struct mock_host {
 	/* 0, or -EFAULT when [bus, bus+len) is not mapped as a whole */
 	int (*dma_read)(void *host, uint64_t bus, void *buf, size_t len);
@@ -55,6 +55,11 @@ void mock_chip_write(struct mock_chip *chip, unsigned int bar, uint32_t off, uin
 uint32_t mock_chip_config_read(struct mock_chip *chip, uint32_t off, unsigned int width);
 void mock_chip_config_write(struct mock_chip *chip, uint32_t off, uint32_t value,
 			    unsigned int width);
+/*
+ * Short ways to the two enable bits, which are off at power-on and after a function reset.  With
+ * bus master off no DMA is under way when the call returns, so do not hold a lock that the DMA
+ * callbacks take; the same goes for mock_chip_reset().
+ */
 void mock_chip_set_msi(struct mock_chip *chip, bool on);
 void mock_chip_set_bus_master(struct mock_chip *chip, bool on);
 /* Function level reset: as after power-on. */
@@ -76,7 +81,7 @@ struct mock_stats {
 void mock_chip_stats(struct mock_chip *chip, struct mock_stats *out);
 /* The last reason why the chip stopped a network, "" if none: what a real chip would not tell. */
 void mock_chip_last_fault(struct mock_chip *chip, char *buf, size_t size);
-/* The host's side of channel @ch from inside, for tests: counters as the engine sees them. */
+/* A word of chip memory, for tests; 0 where there is none. */
 uint32_t mock_chip_peek(struct mock_chip *chip, uint32_t chip_addr);
 
 /* ------------------------------------------------------------ neural core (mock/core.c)

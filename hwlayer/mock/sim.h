@@ -29,7 +29,8 @@
 #define SIM_LOG_CORE 0x60003000u
 #define SIM_DOORBELL (CHIP_ADDR_PCIE_BLOCK + 0x684u)
 #define SIM_BOOT_STATUS_FAILED 2u /* MODEL: anything but 1 (pcie 11.3) */
-#define SIM_IRQ_BRIDGE 0x00800000u /* evidence 3: comes with every firmware event, outside the mask */
+#define SIM_IRQ_BRIDGE                                                                             \
+	0x00800000u /* evidence 3: comes with every firmware event, outside the mask */
 
 /* Status words of protocol 3 that the shared header has no name for. */
 #define SIM_STATUS_RESET_TYPE 0x40030022u
@@ -68,13 +69,13 @@ struct sim_side {
 
 struct sim_chan {
 	struct sim_side host, dev;
-	uint32_t gen;   /* changes at every start and abort: what moved meanwhile does not count */
-	uint32_t pos;   /* next descriptor */
-	uint32_t page;  /* from the host buffer info */
+	uint32_t gen;	/* changes at every start and abort: what moved meanwhile does not count */
+	uint32_t pos;	/* next descriptor */
+	uint32_t page;	/* from the host buffer info */
 	uint32_t count; /* descriptors of the list */
-	bool linear;    /* a config list: no wrap, fed by the firmware */
+	bool linear;	/* a config list: no wrap, fed by the firmware */
 	uint32_t asked; /* linear: descriptors that FETCH actions asked for */
-	bool starved;   /* linear: met its end or an unprogrammed descriptor; it never goes on */
+	bool starved;	/* linear: met its end or an unprogrammed descriptor; it never goes on */
 	uint8_t last_ctrl; /* control byte of the last descriptor that was consumed */
 };
 
@@ -124,9 +125,9 @@ struct sim_run {
 	bool stop;   /* set by whoever ended it; the engine frees it then */
 	bool failed; /* an event 12 was sent; only RESET helps */
 	bool streaming, burst, ready, result;
-	size_t ctx, act; /* where the list stands */
+	size_t ctx, act;     /* where the list stands */
 	uint32_t fetch_left; /* descriptors the current FETCH still waits for */
-	bool in_action;      /* the current action was begun */
+	bool in_action;	     /* the current action was begun */
 	uint64_t wake_ns;    /* SLEEP ends then */
 	struct sim_stream in[16], out[16];
 	unsigned int nin, nout;
@@ -161,7 +162,7 @@ struct mock_chip {
 
 	uint8_t *ram, *sram;
 	enum sim_state state;
-	uint64_t due_ns;  /* end of BOOTING or RESETTING */
+	uint64_t due_ns;   /* end of BOOTING or RESETTING */
 	bool atr_restored; /* the host programmed ATR 0 again after the trigger */
 	uint32_t doorbell;
 	unsigned int epoch; /* counts resets: an answer from before one is dropped */
@@ -257,8 +258,8 @@ struct sim_stream *sim_run_stream(struct sim_run *run, unsigned int ch);
 /* run.c */
 void *sim_engine_main(void *chip);
 /* Stop the network for good: fault text and event 12. */
-void sim_run_fail(struct mock_chip *chip, struct sim_run *run, uint32_t status, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+void sim_run_fail(struct mock_chip *chip, struct sim_run *run, uint32_t status, const char *fmt,
+		  ...) __attribute__((format(printf, 4, 5)));
 
 /* stream.c: move what can be moved of boundary frames; true if something did */
 bool sim_stream_step(struct mock_chip *chip, struct sim_run *run);
@@ -285,8 +286,8 @@ uint32_t sim_chan_available(const struct sim_chan *c);
  * bytes.  Returns how many descriptors, 0: nothing to do now, -ECANCELED: the channel was stopped
  * meanwhile, -EIO: channel error, the channel is stopped and @chip->fault says why.
  */
-int sim_chan_move(struct mock_chip *chip, unsigned int ch, uint8_t *data, size_t room,
-		  uint32_t max, size_t *moved);
+int sim_chan_move(struct mock_chip *chip, unsigned int ch, uint8_t *data, size_t room, uint32_t max,
+		  size_t *moved);
 /* D2H: 1: the available descriptors hold a frame of exactly @bytes, 0: not yet; errors as above. */
 int sim_chan_room(struct mock_chip *chip, unsigned int ch, size_t bytes);
 
