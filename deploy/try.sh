@@ -27,9 +27,16 @@ until curl -sf -o /dev/null "http://127.0.0.1:$port/healthz"; do
 done
 
 echo "POST /infer with $sample (100 rows of ax ay az gx gy gz mx my mz):"
-curl -sS --fail-with-body -D /dev/stderr -H 'Content-Type: application/json' --data-binary @$sample \
-	"http://127.0.0.1:$port/infer"
+answer=$(curl -sS --fail-with-body -H 'Content-Type: application/json' --data-binary @$sample \
+	"http://127.0.0.1:$port/infer")
+echo "$answer"
 echo
+echo "the motifs it sees in it:"
+names=$(tr -d '\n' <"$O/models/imu-motion.json" | sed 's/.*"motifs":[^[]*"names":[^[]*\[\([^]]*\)\].*/\1/')
+echo "$answer" | sed 's/.*"motif_scores":\[\([^]]*\)\].*/\1/' | awk -F, -v names="$names" '{
+	gsub(/[" \t]/, "", names); split(names, n, ",")
+	for (i = 1; i <= NF; i++) printf "  %-6s %.2f\n", n[i], $i
+}' | sort -k2,2nr | head -n 3
 echo
 echo "GET /healthz:"
 curl -sS --fail-with-body "http://127.0.0.1:$port/healthz"
