@@ -15,8 +15,11 @@ struct hef_layout {
 	enum hw_type hw_type;
 	uint32_t hw_height, hw_width, hw_features;
 	size_t hw_bytes;    /* ceil8 of the hardware frame */
-	bool transpose;
-	size_t n_feature_quant;
+	bool input;         /* H2D */
+	bool transpose;     /* exchange rows and columns (6.3) */
+	bool reorder;       /* anything but a contiguous copy (6.1) */
+	struct hw_quant quant; /* what f32 values are converted with, when it is one record */
+	size_t n_feature_quant; /* 0, or features that are quantised differently */
 	const struct hw_quant *feature_quant; /* the layer's; it must outlive the layout */
 };
 

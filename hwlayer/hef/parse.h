@@ -13,12 +13,12 @@
 /* State of one hef_parse(): where the parser is, for the sentence in case it refuses. */
 struct parse {
 	struct hef *hef;
-	struct span ccws;            /* the bytes behind the CCW zero point (1.3) */
+	struct span ccws; /* the bytes behind the CCW zero point (1.3) */
 	enum hef_status status;
 	struct hw_error *err;
-	const char *group;           /* NULL: none yet */
-	int context;                 /* PARSE_NOWHERE, PARSE_PRELIMINARY, or the index */
-	long operation, action;      /* -1: not in one; an operation's trigger is action -1 */
+	const char *group;	/* NULL: none yet */
+	int context;		/* PARSE_NOWHERE, PARSE_PRELIMINARY, or the index */
+	long operation, action; /* -1: not in one; an operation's trigger is action -1 */
 	const char *layer;
 };
 
@@ -35,7 +35,10 @@ struct core_src {
 
 /* Refuse the file: note the vendor's status, say where and why, return the errno for it. */
 int parse_refuse(struct parse *p, enum hef_status status, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
+
+/* Refuse (26) unless @value is at most @max; @what names it. */
+int parse_fits(struct parse *p, const char *what, uint64_t value, uint64_t max);
 
 /* Zeroed memory that lives as long as the hef; NULL after noting the failure.  0 bytes are fine. */
 void *parse_alloc(struct parse *p, size_t n, size_t size);
@@ -65,6 +68,18 @@ int parse_operations(struct parse *p, ProtoHEFOperation **ops, size_t n, struct 
 /* parse_layer.c: section 5; the context's position is p->context */
 int parse_edge_layers(struct parse *p, const struct core_src *src, const ProtoHEFContext *ctx,
 		      struct hef_context *out);
+
+/* parse_numeric.c: 3.3, 5.3, 5.5, 5.6, 5.9 */
+enum arch_family { FAMILY_UNKNOWN, FAMILY_H8, FAMILY_H15, FAMILY_NO_NMS };
+
+enum arch_family arch_family(uint32_t arch);
+int parse_format(struct parse *p, const ProtoHEFEdgeLayerBase *base, enum hw_order *order);
+int parse_data_bytes(struct parse *p, const ProtoHEFEdgeLayerBase *base, uint8_t *out);
+int parse_name(struct parse *p, const char *what, char to[HW_NAME_MAX], const char *from);
+int parse_nms(struct parse *p, const ProtoHEFNmsInfo *nms, struct hef_nms *out);
+int check_fused(struct parse *p, const ProtoHEFFusedLayersMetadata *fused,
+		const struct hef_nms *part);
+int parse_quant(struct parse *p, const ProtoHEFEdgeLayerNumericInfo *num, struct hef_layer *out);
 
 /* net_flow.c: 5.12, 5.13, 5.15 */
 int parse_host_ops(struct parse *p, const ProtoHEFNetworkGroup *ng, const struct hef_core_op *op,
