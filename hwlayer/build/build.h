@@ -16,7 +16,8 @@ struct build_options {
 	size_t n_samples;
 	const float *const *samples;       /* calibration inputs, already normalised, graph input order:
 	                                    * sample s, input i at samples[s * n_inputs + i] */
-	bool (*progress)(size_t done, size_t total, void *user); /* false: stop (-ECANCELED); may be NULL */
+	/* after each sample and then each layer; false: stop (-ECANCELED); may be NULL */
+	bool (*progress)(size_t done, size_t total, void *user);
 	void *user;
 };
 

@@ -86,6 +86,11 @@ unsigned int core_pool_threads(const struct core_pool *pool);
 /* Call fn(arg, i) for every i < n; returns when all are done. */
 void core_pool_run(struct core_pool *pool, void (*fn)(void *arg, size_t i), void *arg, size_t n);
 
+/*
+ * Gather the input of one group of a convolution into rows of k_padded codes, one per output
+ * position, in the order of the weights: channel, kernel row, kernel column; 0 outside the input.
+ */
+void core_gather(const struct core_layer *l, const int16_t *in, uint32_t group, int16_t *rows);
 /* @tensors: codes by tensor number.  @pool may be NULL. */
 void core_layer_run(struct core_pool *pool, const struct core_layer *l, const struct core_tensor *t,
 		    int16_t *const *tensors, int16_t *scratch);
@@ -100,6 +105,9 @@ void core_layer_run(struct core_pool *pool, const struct core_layer *l, const st
  */
 void core_gemm(const int16_t *a, size_t rows, const int16_t *w, size_t o0, size_t o1, size_t k,
 	       const struct core_requant *rq, int16_t *out, size_t out_stride);
+/* The same without instructions that not every machine has; for comparison. */
+void core_gemm_plain(const int16_t *a, size_t rows, const int16_t *w, size_t o0, size_t o1, size_t k,
+		     const struct core_requant *rq, int16_t *out, size_t out_stride);
 /* n codes of one channel. */
 void core_scale(const int16_t *a, size_t n, float mult, float bias, int16_t lo, int16_t hi,
 		int16_t *out);

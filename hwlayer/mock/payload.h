@@ -25,7 +25,7 @@
  * multiple of 4.  Every tensor is written once, by an input port or by one layer, before it is
  * read.  Bodies ("channel" c of element i is (i / inner) % n):
  *   CONV   struct payload_conv, f32 mult[o], f32 bias[o], i16 lo[o], i16 hi[o],
- *          i8 weights[o][c / groups][kh][kw]
+ *          weights[o][c / groups][kh][kw], i8 or i16
  *   ADD    u32 in2, u32 n, u32 inner, f32 mult[n], f32 mult2[n], f32 bias[n], i16 lo[n], i16 hi[n]
  *   SCALE  u32 n, u32 inner, f32 mult[n], f32 bias[n], i16 lo[n], i16 hi[n]
  *   POOL   as SCALE; the sum of each run of @inner elements, of n channels
@@ -110,7 +110,8 @@ struct payload_conv {
 	uint32_t sh, sw, dh, dw;
 	int32_t pt, pl;       /* rows above and columns left of the input; negative: skipped */
 	uint32_t oh, ow;
+	uint32_t weight_bytes; /* 1, or 2 where scales of the host's channels are folded in */
 };
-_Static_assert(sizeof(struct payload_conv) == 60, "packed by construction");
+_Static_assert(sizeof(struct payload_conv) == 64, "packed by construction");
 
 #endif

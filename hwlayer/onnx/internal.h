@@ -16,6 +16,7 @@
 #define ONNX_MAX_ELEMENTS ((int64_t)1 << 28)
 #define ONNX_MAX_OPSET 17
 #define ONNX_SPATIAL_MAX 3
+#define ONNX_MAX_OUT 1024 /* of a Split */
 
 struct onnx_pool;
 
@@ -98,12 +99,26 @@ struct onnx_op {
 };
 
 /* ops.c */
-const struct onnx_op *onnx_find_op(const struct onnx_node *node, int64_t opset, struct hw_error *err);
+const struct onnx_op *onnx_find_op(const struct onnx_node *node, int64_t opset,
+				   struct hw_error *err);
 int onnx_ctx_init(struct onnx_ctx *c, const struct onnx_node *node, struct onnx_tensor *values,
 		  int64_t opset, struct hw_error *err);
 void onnx_ctx_free(struct onnx_ctx *c);
 /* Run the shape function; the error names the node. */
 int onnx_infer(const struct onnx_op *op, struct onnx_ctx *c);
+
+/* scan.c: is this a model that protobuf-c can unpack without harm? */
+int onnx_scan(struct span model, struct hw_error *err);
+
+/* decode.c: from the unpacked message to plain structs, one at a time */
+struct Onnx__TensorProto;
+struct Onnx__NodeProto;
+int onnx_decode_tensor(const struct Onnx__TensorProto *p, struct onnx_tensor *t,
+		       struct hw_error *err);
+/* Name, operator and attributes; inputs and outputs are left to the caller. */
+int onnx_decode_node(const struct Onnx__NodeProto *p, struct onnx_node *n, struct hw_error *err);
+void onnx_node_clear(struct onnx_node *n);
+void onnx_attr_clear(struct onnx_attr *a);
 
 /* tensor.c */
 size_t onnx_type_size(int type); /* 0: not supported */
@@ -135,7 +150,7 @@ int onnx_out_shape(struct onnx_ctx *c, size_t i, int type, unsigned int rank, co
 int onnx_same_shape(struct onnx_ctx *c); /* output 0 like input 0 */
 int onnx_need_type(const struct onnx_ctx *c, size_t i, int type);
 int onnx_norm_axis(const struct onnx_ctx *c, int64_t axis, unsigned int rank, unsigned int *out);
-/* A set of axes, from attribute @name or input @i (SIZE_MAX: none); *@given says if there was one. */
+/* A set of axes, from attribute @name or input @i (SIZE_MAX: none); *@given: there was one. */
 int onnx_axes(const struct onnx_ctx *c, const char *name, size_t i, unsigned int rank,
 	      bool set[ONNX_RANK_MAX], bool *given);
 int onnx_broadcast(struct onnx_ctx *c, const struct onnx_tensor *a, const struct onnx_tensor *b,

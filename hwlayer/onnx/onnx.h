@@ -81,7 +81,11 @@ struct onnx_session;
 /* Called after each node: look at, or change, its outputs.  Used for calibration. */
 typedef void (*onnx_hook)(const struct onnx_graph *g, size_t node, float *const *out, void *user);
 
-/* Plans buffers once; running allocates nothing.  @threads: 0 or 1 for the caller's thread alone. */
+/*
+ * Plans buffers once; running allocates nothing.  @threads: 0 or 1 for the caller's thread alone.
+ * @g must outlive the session.  Sessions may run side by side; one session runs in one thread at
+ * a time.  Sets OpenBLAS to one thread for the whole process.
+ */
 int onnx_session_new(const struct onnx_graph *g, unsigned int threads, struct onnx_session **out,
 		     struct hw_error *err);
 void onnx_session_free(struct onnx_session *s);

@@ -65,10 +65,15 @@ def the_default_model_answers():
         until("a temperature", lambda: "celsius{" in d.request("GET", "/metrics").body.decode())
 
 
-def a_file_for_the_other_chip_is_refused():
-    with start(HAILO_DEVICE_ID="mock:8l", LOG_LEVEL="error") as d:
-        assert d.process.wait(WAIT) == 1
-        assert "Hailo-8L" in d.log() and d.log().count("\n") == 1, d.log()
+def the_8l_serves_the_same_model():
+    w = windows(1)[0]
+    with start() as d:
+        d.ready()
+        want = d.infer(w).json()
+    with start(HAILO_DEVICE_ID="mock:8l") as d:
+        d.ready()
+        assert d.request("GET", "/healthz").json()["device"] == "hailo8l"
+        assert d.infer(w).json() == want
 
 
 def every_answer_belongs_to_its_own_window():
@@ -173,7 +178,7 @@ def without_a_card_nothing_is_invented():
         assert r.status == 503 and r.headers["X-Hailo-Backend"] == "none", r.body
 
 
-TESTS = [the_default_model_answers, a_file_for_the_other_chip_is_refused,
+TESTS = [the_default_model_answers, the_8l_serves_the_same_model,
          every_answer_belongs_to_its_own_window, the_reference_network_reaches_its_latents,
          files_may_go_once_it_is_configured, what_is_not_a_hef_is_named,
          without_a_card_nothing_is_invented]
