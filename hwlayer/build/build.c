@@ -7,9 +7,11 @@ static int check(const struct onnx_graph *g, const struct build_options *opt, st
 		return hw_fail(err, -EINVAL,
 			       "no calibration data: 8-bit scales are measured, not guessed");
 	if (!g->n_inputs || !g->n_outputs)
-		return hw_fail(err, -EINVAL, "the network has no %s", g->n_inputs ? "output" : "input");
+		return hw_fail(err, -EINVAL, "the network has no %s",
+			       g->n_inputs ? "output" : "input");
 	if (g->n_inputs > PAYLOAD_PORTS_MAX / 2 || g->n_outputs > PAYLOAD_PORTS_MAX / 2)
-		return hw_fail(err, -ENOTSUP, "more than %u inputs or outputs", PAYLOAD_PORTS_MAX / 2);
+		return hw_fail(err, -ENOTSUP, "more than %u inputs or outputs",
+			       PAYLOAD_PORTS_MAX / 2);
 	return 0;
 }
 

@@ -12,23 +12,23 @@
 #include "onnx/onnx.h"
 
 struct build_options {
-	const char *name;                  /* network group name, NULL: from the graph */
+	const char *name; /* network group name, NULL: from the graph */
 	size_t n_samples;
-	const float *const *samples;       /* calibration inputs, already normalised, graph input order:
-	                                    * sample s, input i at samples[s * n_inputs + i] */
+	const float *const *samples; /* calibration inputs, already normalised, graph input order:
+				      * sample s, input i at samples[s * n_inputs + i] */
 	/* after each sample and then each layer; false: stop (-ECANCELED); may be NULL */
 	bool (*progress)(size_t done, size_t total, void *user);
 	void *user;
 };
 
 struct build_result {
-	uint8_t *hef;                      /* free() */
+	uint8_t *hef; /* free() */
 	size_t hef_len;
-	/* per-channel quantisation of the first input's last axis, to be folded into the normalisation:
-	 * stored = normalised / scale + zero_point; free() both */
+	/* per-channel quantisation of the first input's last axis, to be folded into the
+	 * normalisation: stored = normalised / scale + zero_point; free() both */
 	uint32_t channels;
 	float *in_scale, *in_zero;
-	uint64_t macs;                     /* multiply-accumulates of one inference */
+	uint64_t macs; /* multiply-accumulates of one inference */
 };
 
 /* Quantise and write.  -ENOTSUP: an operator that the 8-bit core does not do; -EINVAL; -ENOMEM. */

@@ -91,7 +91,8 @@ static int run_samples(struct plan *p, struct watch *w, struct onnx_session *ses
 			look(w, p->g->inputs[i], in[i]);
 		if (w->bad)
 			return hw_fail(p->err, -EINVAL,
-				       "calibration sample %zu holds values that are not finite", s);
+				       "calibration sample %zu holds values that are not finite",
+				       s);
 		r = onnx_run(session, (const void *const *)in, out, p->err);
 		if (r)
 			return hw_fail_context(p->err, r, "calibration sample %zu: ", s);

@@ -43,7 +43,7 @@ static void buf_f32(struct buf *b, float f)
 static void new_tensor(struct plan *p, int value)
 {
 	p->tensors[p->n_tensors] = (struct core_tensor){
-		.elements = (uint32_t)tensor(p, value)->elements,
+	    .elements = (uint32_t)tensor(p, value)->elements,
 	};
 	p->values[value].tensor = (int)p->n_tensors++;
 }
@@ -64,7 +64,8 @@ static void put_requant(struct buf *b, size_t n, const float *mult, const float 
 		buf_le16(b, (uint16_t)hi[i]);
 }
 
-static void put_header(const struct plan *p, const struct step *s, struct buf *b, enum payload_op op)
+static void put_header(const struct plan *p, const struct step *s, struct buf *b,
+		       enum payload_op op)
 {
 	buf_le32(b, op);
 	buf_le32(b, 0); /* length, when it is known */
@@ -82,8 +83,8 @@ static int measure_inputs(const struct emit *e, const struct step *s, uint32_t g
 			  double *columns)
 {
 	const size_t k = s->k, rows = (size_t)s->conv.oh * s->conv.ow;
-	struct core_layer l = {.op = PAYLOAD_CONV, .conv = s->conv, .k = k,
-			       .k_padded = align_up(k, CORE_K_ALIGN)};
+	struct core_layer l = {
+	    .op = PAYLOAD_CONV, .conv = s->conv, .k = k, .k_padded = align_up(k, CORE_K_ALIGN)};
 	int16_t *codes = malloc(rows * l.k_padded * sizeof(*codes));
 	double *x = malloc(rows * k * sizeof(*x));
 	int r = -ENOMEM;
@@ -129,8 +130,8 @@ static void correct_bias(const struct emit *e, const struct step *s, size_t o, c
 
 		for (size_t c = 0; c < s->k; c++)
 			sum += w[c] * columns[i * s->k + c];
-		error += e->p->weight[i] *
-			 (s->sums[i * s->conv.o + o] - scale * sum - rows * *bias);
+		error +=
+		    e->p->weight[i] * (s->sums[i * s->conv.o + o] - scale * sum - rows * *bias);
 		weight += e->p->weight[i] * rows;
 	}
 	*bias += (float)(error / weight);
@@ -189,14 +190,26 @@ static int put_conv(const struct emit *e, const struct step *s, struct buf *b)
 {
 	const struct payload_conv *v = &s->conv;
 	const struct root *out = root_of(e->p, s->out);
-	const uint32_t words[] = {v->groups, v->c,  v->h,	    v->w,	     v->o,
-				  v->kh,     v->kw, v->sh,	    v->sw,	     v->dh,
-				  v->dw,     (uint32_t)v->pt, (uint32_t)v->pl, v->oh, v->ow,
+	const uint32_t words[] = {v->groups,
+				  v->c,
+				  v->h,
+				  v->w,
+				  v->o,
+				  v->kh,
+				  v->kw,
+				  v->sh,
+				  v->sw,
+				  v->dh,
+				  v->dw,
+				  (uint32_t)v->pt,
+				  (uint32_t)v->pl,
+				  v->oh,
+				  v->ow,
 				  s->limit > INT8_MAX ? 2 : 1};
 	struct conv_result c = {
-		.weights = malloc(v->o * s->k * sizeof(*c.weights)),
-		.mult = malloc(v->o * sizeof(*c.mult)),
-		.bias = malloc(v->o * sizeof(*c.bias)),
+	    .weights = malloc(v->o * s->k * sizeof(*c.weights)),
+	    .mult = malloc(v->o * sizeof(*c.mult)),
+	    .bias = malloc(v->o * sizeof(*c.bias)),
 	};
 	int r = c.weights && c.mult && c.bias ? 0 : -ENOMEM;
 
@@ -234,7 +247,8 @@ static void channels_of(const struct plan *p, const struct step *s, uint32_t *n,
 		if (operands[k] < 0)
 			continue;
 		for (size_t i = 0; i < t->elements; i++)
-			if (scale_at(p, operands[k], i) != scale_at(p, operands[k], i / *inner * *inner)) {
+			if (scale_at(p, operands[k], i) !=
+			    scale_at(p, operands[k], i / *inner * *inner)) {
 				*n = (uint32_t)t->elements;
 				*inner = 1;
 				return;
@@ -348,7 +362,8 @@ static int run_layer(struct emit *e, struct span bytes)
 	if (!scratch)
 		r = -ENOMEM;
 	for (size_t i = 0; !r && i < p->opt->n_samples; i++) {
-		int16_t *to = aligned_alloc(64, align_up((size_t)p->tensors[l.out].elements * 2, 64));
+		int16_t *to =
+		    aligned_alloc(64, align_up((size_t)p->tensors[l.out].elements * 2, 64));
 
 		if (!to) {
 			r = -ENOMEM;

@@ -15,7 +15,7 @@
 #define CONTAINER_HEADER 44u /* version 2 (hef-format 1.2) */
 #define MAGIC 0x01484546u
 #define MAX_SHMIFO 65536u
-#define ROW_MAX 65528u       /* core_bytes_per_buffer is a u16 and a multiple of 8 */
+#define ROW_MAX 65528u /* core_bytes_per_buffer is a u16 and a multiple of 8 */
 #define FORMAT_NHWC 0u
 #define FORMAT_NC 2u
 
@@ -24,7 +24,7 @@ struct arena {
 	struct chunk {
 		struct chunk *next;
 		max_align_t data[];
-	} *head;
+	} * head;
 	bool failed;
 };
 
@@ -65,7 +65,7 @@ struct file {
 	struct arena arena;
 	struct hw_error *err;
 	char group[64];
-	char (*names)[HW_NAME_MAX];      /* inputs, then outputs */
+	char (*names)[HW_NAME_MAX]; /* inputs, then outputs */
 	size_t n_actions, cap_actions;
 	ProtoHEFAction **actions;
 };
@@ -111,7 +111,8 @@ static void make_names(struct file *f)
 			for (size_t j = 0; j < i; j++)
 				taken |= !strcmp(f->names[i], f->names[j]);
 			if (taken)
-				snprintf(f->names[i], HW_NAME_MAX, "%s/%s_%u", f->group, name, again);
+				snprintf(f->names[i], HW_NAME_MAX, "%s/%s_%u", f->group, name,
+					 again);
 		}
 	}
 }
@@ -125,8 +126,8 @@ static int make_shape(struct file *f, const struct onnx_tensor *t, ProtoHEFEdgeL
 	unsigned int first = t->rank > 1;
 
 	if (first && t->dim[0] != 1)
-		return hw_fail(f->err, -ENOTSUP, "'%s' has a batch dimension of %lld, not 1", t->name,
-			       (long long)t->dim[0]);
+		return hw_fail(f->err, -ENOTSUP, "'%s' has a batch dimension of %lld, not 1",
+			       t->name, (long long)t->dim[0]);
 	b->format = t->rank <= first + 1 ? FORMAT_NC : FORMAT_NHWC;
 	if (b->format == FORMAT_NHWC)
 		w = (uint64_t)t->dim[t->rank - 2];
@@ -141,7 +142,8 @@ static int make_shape(struct file *f, const struct onnx_tensor *t, ProtoHEFEdgeL
 	/* such a frame has no periph values (firmware-protocol 5.7, step 2) */
 	if (h * w * c % 8 && h * w * c >= UINT16_MAX)
 		return hw_fail(f->err, -ENOTSUP,
-			       "'%s': a frame of 64 KiB and more must be a multiple of 8 bytes", t->name);
+			       "'%s': a frame of 64 KiB and more must be a multiple of 8 bytes",
+			       t->name);
 	b->height = b->padded_height = (uint32_t)h;
 	b->width = b->padded_width = (uint32_t)w;
 	b->features = b->padded_features = (uint32_t)c;
@@ -248,7 +250,8 @@ static void add_ccw(struct file *f, size_t part, size_t parts)
 			w.offset = piece->offset;
 			w.size = piece->size;
 			w.cfg_channel_index = piece->channel;
-			add_action(f, PROTO_HEFACTION__ACTION_WRITE_DATA_CCW_PTR, NEW(&f->arena, w));
+			add_action(f, PROTO_HEFACTION__ACTION_WRITE_DATA_CCW_PTR,
+				   NEW(&f->arena, w));
 		}
 		base += n;
 	}
@@ -291,7 +294,7 @@ static ProtoHEFPreliminaryConfig *make_preliminary(struct file *f)
 	}
 	for (uint32_t channel = 0; channel < 2; channel++) {
 		ProtoHEFActionWaitForModuleConfigDone w =
-			PROTO_HEFACTION_WAIT_FOR_MODULE_CONFIG_DONE__INIT;
+		    PROTO_HEFACTION_WAIT_FOR_MODULE_CONFIG_DONE__INIT;
 
 		w.index = channel;
 		add_action(f, PROTO_HEFACTION__ACTION_WAIT_FOR_MODULE_CONFIG_DONE,
@@ -340,16 +343,18 @@ static void make_extensions(struct file *f, ProtoHEFHef *hef)
 	static const struct {
 		uint32_t index;
 		const char *name;
-	} needed[] = {
+	} needed[] =
+	    {
 		{0, "ABBALE"},
 		{3, "PADDED_DDR_BUFFERS"},
 		{12, "KO_RUN_ASAP"},
 		{26, "PERIPH_CALCULATION_IN_HAILORT"},
 		{PAYLOAD_HEF_EXTENSION, PAYLOAD_HEF_EXTENSION_NAME},
-	}, optional[] = {
-		{8, "MULTI_NETWORK_VARIABLE_BATCH_SIZE"},
-		{11, "HW_PADDING"},
-	};
+	    },
+	  optional[] = {
+	      {8, "MULTI_NETWORK_VARIABLE_BATCH_SIZE"},
+	      {11, "HW_PADDING"},
+	  };
 	ProtoHEFExtension *must[ARRAY_SIZE(needed)];
 	ProtoHEFOptionalExtension *may[ARRAY_SIZE(optional)];
 
@@ -471,11 +476,11 @@ int file_write(const struct plan *p, const struct ccw *ccw, uint8_t **out, size_
 	       struct hw_error *err)
 {
 	struct file f = {
-		.p = p,
-		.ccw = ccw,
-		.err = err,
-		.cap_actions = ccw->n + 2 * p->g->n_inputs + 8,
-		.names = calloc(p->g->n_inputs + p->g->n_outputs, sizeof(*f.names)),
+	    .p = p,
+	    .ccw = ccw,
+	    .err = err,
+	    .cap_actions = ccw->n + 2 * p->g->n_inputs + 8,
+	    .names = calloc(p->g->n_inputs + p->g->n_outputs, sizeof(*f.names)),
 	};
 	int r = -ENOMEM;
 

@@ -5,9 +5,9 @@
 
 #include "build/internal.h"
 
-#define STREAMS 2u             /* like the real files (hef-format A.3) */
-#define RECORD_WORDS 2047u     /* odd: such a record ends with a padding word */
-#define RECORDS_MAX 20000u     /* pieces of one run must fit u16 (hef-format 4.9), two runs */
+#define STREAMS 2u	   /* like the real files (hef-format A.3) */
+#define RECORD_WORDS 2047u /* odd: such a record ends with a padding word */
+#define RECORDS_MAX 20000u /* pieces of one run must fit u16 (hef-format 4.9), two runs */
 
 static void put_port(const struct plan *p, struct buf *b, int value, uint8_t stream, bool output)
 {
@@ -74,9 +74,9 @@ static int put_record(struct ccw *out, uint32_t channel, uint32_t address, const
 	if (out->block.failed)
 		return -ENOMEM;
 	out->pieces[out->n++] = (struct ccw_piece){
-		.channel = channel,
-		.offset = at,
-		.size = (uint32_t)(out->block.len - at),
+	    .channel = channel,
+	    .offset = at,
+	    .size = (uint32_t)(out->block.len - at),
 	};
 	out->per_channel[channel]++;
 	return 0;

@@ -40,23 +40,23 @@ struct step {
 
 /* Values that carry the codes of one quantisation, at most reordered. */
 struct root {
-	int value;        /* the one that introduces it */
+	int value; /* the one that introduces it */
 	enum step_kind by;
 	bool input;
-	uint32_t n;       /* channels */
+	uint32_t n;	  /* channels */
 	bool per_tensor;  /* somebody needs one scale for all channels */
-	int32_t span;     /* codes that its readers can take: 255, or more */
+	int32_t span;	  /* codes that its readers can take: 255, or more */
 	float *min, *max; /* [n], over the calibration data */
-	float *scale;     /* [n] */
-	int16_t *zero;    /* [n]: byte = code + zero, for 8-bit roots */
+	float *scale;	  /* [n] */
+	int16_t *zero;	  /* [n]: byte = code + zero, for 8-bit roots */
 	int16_t *lo, *hi; /* [n]: limits of codes */
 };
 
 struct value {
-	int root;         /* -1: a constant, or not a tensor of the core */
-	uint32_t *label;  /* [elements]: channel of the root */
-	bool observed;    /* its range counts */
-	int tensor;       /* number in the core, -1 */
+	int root;	 /* -1: a constant, or not a tensor of the core */
+	uint32_t *label; /* [elements]: channel of the root */
+	bool observed;	 /* its range counts */
+	int tensor;	 /* number in the core, -1 */
 };
 
 struct plan {
@@ -66,14 +66,14 @@ struct plan {
 	struct step *steps;
 	struct root *roots;
 	struct value *values;
-	double *weight;   /* [sample]: of its errors, 1 / size of its outputs */
+	double *weight; /* [sample]: of its errors, 1 / size of its outputs */
 	uint64_t macs;
 	/* the core's side */
 	size_t n_tensors;
 	struct core_tensor *tensors;
 	struct buf layers; /* graph bytes */
 	size_t n_layers;
-	size_t progress;   /* steps reported so far, of progress_total */
+	size_t progress; /* steps reported so far, of progress_total */
 	size_t progress_total;
 	struct hw_error *err;
 };

@@ -156,8 +156,8 @@ static int lower_slice(const struct plan *p, const struct onnx_node *n, struct s
 	s->kind = STEP_MOVE;
 	s->rank = in->rank;
 	for (unsigned int d = 0; d < in->rank; d++) {
-		s->axis[d] = (struct core_axis){(uint32_t)sl.count[d],
-						(int32_t)(stride[d] * sl.step[d])};
+		s->axis[d] =
+		    (struct core_axis){(uint32_t)sl.count[d], (int32_t)(stride[d] * sl.step[d])};
 		offset += sl.start[d] * stride[d];
 	}
 	s->offset = (uint32_t)offset;
@@ -205,13 +205,15 @@ static int copy_floats(const struct plan *p, const struct onnx_node *n, const st
 	memcpy(*out, t->data, t->elements * sizeof(**out));
 	for (size_t i = 0; i < t->elements; i++)
 		if (!__builtin_isfinite((*out)[i]))
-			return hw_fail(p->err, -EINVAL, "weights of %s '%s' are not finite", n->op, n->name);
+			return hw_fail(p->err, -EINVAL, "weights of %s '%s' are not finite", n->op,
+				       n->name);
 	return 0;
 }
 
 static int lower_conv(const struct plan *p, const struct onnx_node *n, struct step *s)
 {
-	const struct onnx_tensor *x = value_of(p, n, 0), *w = value_of(p, n, 1), *b = value_of(p, n, 2);
+	const struct onnx_tensor *x = value_of(p, n, 0), *w = value_of(p, n, 1),
+				 *b = value_of(p, n, 2);
 	const struct onnx_tensor *y = &p->g->values[n->out[0]];
 	const struct onnx_attr *pads = onnx_attr(n, "pads"), *strides = onnx_attr(n, "strides");
 	const struct onnx_attr *dil = onnx_attr(n, "dilations"), *pad = onnx_attr(n, "auto_pad");
@@ -225,21 +227,21 @@ static int lower_conv(const struct plan *p, const struct onnx_node *n, struct st
 		return unsupported(p, n, " with automatic padding");
 	s->kind = STEP_CONV;
 	*c = (struct payload_conv){
-		.groups = (uint32_t)attr_i(n, "group", 1),
-		.c = (uint32_t)x->dim[1],
-		.h = two ? (uint32_t)x->dim[2] : 1,
-		.w = (uint32_t)x->dim[x->rank - 1],
-		.o = (uint32_t)w->dim[0],
-		.kh = two ? (uint32_t)w->dim[2] : 1,
-		.kw = (uint32_t)w->dim[w->rank - 1],
-		.sh = two && strides ? (uint32_t)strides->ints[0] : 1,
-		.sw = strides ? (uint32_t)strides->ints[two] : 1,
-		.dh = two && dil ? (uint32_t)dil->ints[0] : 1,
-		.dw = dil ? (uint32_t)dil->ints[two] : 1,
-		.pt = two && pads ? (int32_t)pads->ints[0] : 0,
-		.pl = pads ? (int32_t)pads->ints[two] : 0,
-		.oh = two ? (uint32_t)y->dim[2] : 1,
-		.ow = (uint32_t)y->dim[y->rank - 1],
+	    .groups = (uint32_t)attr_i(n, "group", 1),
+	    .c = (uint32_t)x->dim[1],
+	    .h = two ? (uint32_t)x->dim[2] : 1,
+	    .w = (uint32_t)x->dim[x->rank - 1],
+	    .o = (uint32_t)w->dim[0],
+	    .kh = two ? (uint32_t)w->dim[2] : 1,
+	    .kw = (uint32_t)w->dim[w->rank - 1],
+	    .sh = two && strides ? (uint32_t)strides->ints[0] : 1,
+	    .sw = strides ? (uint32_t)strides->ints[two] : 1,
+	    .dh = two && dil ? (uint32_t)dil->ints[0] : 1,
+	    .dw = dil ? (uint32_t)dil->ints[two] : 1,
+	    .pt = two && pads ? (int32_t)pads->ints[0] : 0,
+	    .pl = pads ? (int32_t)pads->ints[two] : 0,
+	    .oh = two ? (uint32_t)y->dim[2] : 1,
+	    .ow = (uint32_t)y->dim[y->rank - 1],
 	};
 	if (b && b->elements != c->o)
 		return unsupported(p, n, " with such a bias");
@@ -252,7 +254,8 @@ static int lower_conv(const struct plan *p, const struct onnx_node *n, struct st
 
 static int lower_gemm(const struct plan *p, const struct onnx_node *n, struct step *s)
 {
-	const struct onnx_tensor *a = value_of(p, n, 0), *b = value_of(p, n, 1), *c = value_of(p, n, 2);
+	const struct onnx_tensor *a = value_of(p, n, 0), *b = value_of(p, n, 1),
+				 *c = value_of(p, n, 2);
 	const float alpha = attr_f(n, "alpha", 1), beta = attr_f(n, "beta", 1);
 	const bool transposed = attr_i(n, "transB", 0);
 	size_t outs, k;
@@ -266,16 +269,27 @@ static int lower_gemm(const struct plan *p, const struct onnx_node *n, struct st
 	s->kind = STEP_CONV;
 	s->k = k;
 	s->conv = (struct payload_conv){
-		.groups = 1, .c = (uint32_t)k, .h = 1, .w = 1, .o = (uint32_t)outs, .kh = 1, .kw = 1,
-		.sh = 1, .sw = 1, .dh = 1, .dw = 1, .oh = 1, .ow = 1,
+	    .groups = 1,
+	    .c = (uint32_t)k,
+	    .h = 1,
+	    .w = 1,
+	    .o = (uint32_t)outs,
+	    .kh = 1,
+	    .kw = 1,
+	    .sh = 1,
+	    .sw = 1,
+	    .dh = 1,
+	    .dw = 1,
+	    .oh = 1,
+	    .ow = 1,
 	};
 	r = copy_floats(p, n, b, &s->weights);
 	if (r)
 		return r;
 	for (size_t o = 0; o < outs; o++)
 		for (size_t i = 0; i < k; i++)
-			s->weights[o * k + i] = alpha * ((const float *)b->data)[transposed ? o * k + i :
-										 i * outs + o];
+			s->weights[o * k + i] =
+			    alpha * ((const float *)b->data)[transposed ? o * k + i : i * outs + o];
 	if (!c)
 		return 0;
 	if (c->elements != 1 && c->elements != outs)
@@ -340,19 +354,19 @@ static const struct {
 	const char *op;
 	int (*lower)(const struct plan *p, const struct onnx_node *n, struct step *s);
 } ops[] = {
-	{"Conv", lower_conv},
-	{"Gemm", lower_gemm},
-	{"Add", lower_add},
-	{"GlobalAveragePool", lower_pool},
-	{"Relu", lower_relu},
-	{"Sigmoid", lower_sigmoid},
-	{"Transpose", lower_transpose},
-	{"Slice", lower_slice},
-	{"Squeeze", lower_alias},
-	{"Unsqueeze", lower_alias},
-	{"Reshape", lower_alias},
-	{"Flatten", lower_alias},
-	{"Identity", lower_alias},
+    {"Conv", lower_conv},
+    {"Gemm", lower_gemm},
+    {"Add", lower_add},
+    {"GlobalAveragePool", lower_pool},
+    {"Relu", lower_relu},
+    {"Sigmoid", lower_sigmoid},
+    {"Transpose", lower_transpose},
+    {"Slice", lower_slice},
+    {"Squeeze", lower_alias},
+    {"Unsqueeze", lower_alias},
+    {"Reshape", lower_alias},
+    {"Flatten", lower_alias},
+    {"Identity", lower_alias},
 };
 
 int plan_lower(const struct plan *p, size_t node, struct step *s, bool *skip)

@@ -49,7 +49,8 @@ static int new_activation(struct plan *p, int value, enum step_kind by)
 
 	for (unsigned int d = 2; d < t->rank; d++)
 		inner *= (size_t)t->dim[d];
-	return new_root(p, value, by, (uint32_t)(t->rank > 1 ? t->dim[1] : t->dim[0]), (uint32_t)inner);
+	return new_root(p, value, by, (uint32_t)(t->rank > 1 ? t->dim[1] : t->dim[0]),
+			(uint32_t)inner);
 }
 
 static bool moves_only(const struct onnx_node *n)
@@ -208,9 +209,11 @@ static int add_inputs(struct plan *p)
 		int r;
 
 		if (t->type != ONNX_F32 || !t->rank || t->rank > PAYLOAD_RANK_MAX || !t->elements)
-			return hw_fail(p->err, -ENOTSUP, "input '%s' is not a float tensor", t->name);
+			return hw_fail(p->err, -ENOTSUP, "input '%s' is not a float tensor",
+				       t->name);
 		/* the host folds one scale per channel into the normalisation of the first input */
-		r = new_root(p, p->g->inputs[i], STEP_MOVE, i ? 1 : (uint32_t)t->dim[t->rank - 1], 1);
+		r = new_root(p, p->g->inputs[i], STEP_MOVE, i ? 1 : (uint32_t)t->dim[t->rank - 1],
+			     1);
 		if (r)
 			return r;
 		p->roots[p->n_roots - 1].input = true;
@@ -266,7 +269,8 @@ int plan_make(struct plan *p)
 		const struct onnx_tensor *t = tensor(p, g->outputs[i]);
 
 		if (p->values[g->outputs[i]].root < 0)
-			r = hw_fail(p->err, -ENOTSUP, "output '%s' does not depend on an input", t->name);
+			r = hw_fail(p->err, -ENOTSUP, "output '%s' does not depend on an input",
+				    t->name);
 		else
 			need_byte(p, g->outputs[i], true);
 	}

@@ -54,7 +54,8 @@ static void scale_bytes(struct root *root, bool output)
 		float lo = root->min[c], hi = root->max[c], span = hi - lo;
 
 		if (!root->input && !root->per_tensor && widest > 0) {
-			/* (span / widest) ^ EQUALISE of the widest; silent channels as the widest */
+			/* (span / widest) ^ EQUALISE of the widest; silent channels as the widest
+			 */
 			float f = span > 1e-6f * widest ? powf(span / widest, EQUALISE - 1) : 0;
 
 			lo *= f;

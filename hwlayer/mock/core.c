@@ -15,15 +15,15 @@
 enum feed_state { FEED_HEADER, FEED_DATA, FEED_PADDING };
 
 struct stream {
-	struct payload_stream info;  /* valid once has_info */
+	struct payload_stream info; /* valid once has_info */
 	bool has_info, done;
 	enum feed_state state;
-	uint8_t part[INFO_BYTES];    /* header, padding or info so far */
+	uint8_t part[INFO_BYTES]; /* header, padding or info so far */
 	size_t filled;
-	uint64_t left;               /* data bytes of the record still to come */
-	uint64_t at;                 /* where in the image the next of them goes */
-	bool odd;                    /* the record ends with a padding word */
-	uint64_t taken;              /* bytes behind the info record */
+	uint64_t left;	/* data bytes of the record still to come */
+	uint64_t at;	/* where in the image the next of them goes */
+	bool odd;	/* the record ends with a padding word */
+	uint64_t taken; /* bytes behind the info record */
 	XXH3_state_t *hash;
 };
 
@@ -32,7 +32,7 @@ struct core {
 	uint8_t *image;
 	uint64_t image_bytes, image_xxh3;
 	uint32_t n_streams;
-	uint8_t *seen;               /* one bit per word of the image */
+	uint8_t *seen; /* one bit per word of the image */
 	uint64_t words_left;
 	struct hw_error err;
 	bool failed;
@@ -99,21 +99,22 @@ static int accept_info(struct core *core, unsigned int stream)
 	const uint8_t *p = s->part;
 
 	*i = (struct payload_stream){
-		.magic = get_le32(p),
-		.version = get_le32(p + 4),
-		.stream = get_le32(p + 8),
-		.streams = get_le32(p + 12),
-		.bytes = get_le64(p + 16),
-		.xxh3 = get_le64(p + 24),
-		.image_bytes = get_le64(p + 32),
-		.image_xxh3 = get_le64(p + 40),
-		.self_xxh3 = get_le64(p + 48),
+	    .magic = get_le32(p),
+	    .version = get_le32(p + 4),
+	    .stream = get_le32(p + 8),
+	    .streams = get_le32(p + 12),
+	    .bytes = get_le64(p + 16),
+	    .xxh3 = get_le64(p + 24),
+	    .image_bytes = get_le64(p + 32),
+	    .image_xxh3 = get_le64(p + 40),
+	    .self_xxh3 = get_le64(p + 48),
 	};
 	if (i->magic != PAYLOAD_MAGIC)
 		return refuse(core, "channel %u does not carry a software chip's network", stream);
 	if (i->version != PAYLOAD_VERSION ||
 	    i->self_xxh3 != XXH3_64bits(p, offsetof(struct payload_stream, self_xxh3)))
-		return refuse(core, "channel %u: first record damaged or of another version", stream);
+		return refuse(core, "channel %u: first record damaged or of another version",
+			      stream);
 	if (i->stream != stream || i->streams > PAYLOAD_STREAMS_MAX || stream >= i->streams)
 		return refuse(core, "bytes of channel %u of %u arrived on channel %u", i->stream,
 			      i->streams, stream);
@@ -273,13 +274,13 @@ static int make_ports(struct core *core)
 		return refuse(core, "no memory for the network");
 	for (size_t i = 0; i < g->n_ports; i++)
 		core->ports[i] = (struct core_port){
-			.stream_index = g->ports[i].stream_index,
-			.output = g->ports[i].output,
-			.bytes = g->tensors[g->ports[i].tensor].elements,
+		    .stream_index = g->ports[i].stream_index,
+		    .output = g->ports[i].output,
+		    .bytes = g->tensors[g->ports[i].tensor].elements,
 		};
 	for (size_t i = 0; i < g->n_tensors; i++) {
 		core->tensors[i] =
-			aligned_alloc(64, align_up((size_t)g->tensors[i].elements * 2, 64));
+		    aligned_alloc(64, align_up((size_t)g->tensors[i].elements * 2, 64));
 		if (!core->tensors[i])
 			return refuse(core, "no memory for the network");
 	}
@@ -309,7 +310,8 @@ int core_ready(struct core *core)
 			      (unsigned long long)core->words_left * 4);
 	if (XXH3_64bits(core->image, core->image_bytes) != core->image_xxh3)
 		return refuse(core, "the image's checksum differs");
-	r = core_graph_parse((struct span){core->image, core->image_bytes}, &core->graph, &core->err);
+	r = core_graph_parse((struct span){core->image, core->image_bytes}, &core->graph,
+			     &core->err);
 	if (r == -ENOMEM)
 		return refuse(core, "no memory for the network");
 	if (r) {
@@ -342,7 +344,8 @@ int core_run(struct core *core, const uint8_t *const *in, uint8_t *const *out)
 			continue;
 		for (size_t e = 0; e < n; e += io->inner)
 			for (size_t j = 0; j < io->inner; j++)
-				t[e + j] = (int16_t)((*in)[e + j] - io->zero[e / io->inner % io->n]);
+				t[e + j] =
+				    (int16_t)((*in)[e + j] - io->zero[e / io->inner % io->n]);
 		in++;
 	}
 	for (size_t i = 0; i < g->n_layers; i++)

@@ -29,9 +29,9 @@ struct core_layer {
 	struct core_requant rq;
 	/* CONV */
 	struct payload_conv conv;
-	size_t k;                   /* c / groups * kh * kw */
-	size_t k_padded;            /* row length of @weights and of the gathered input */
-	int16_t *weights;           /* o rows */
+	size_t k;	  /* c / groups * kh * kw */
+	size_t k_padded;  /* row length of @weights and of the gathered input */
+	int16_t *weights; /* o rows */
 	/* TABLE */
 	int32_t first;
 	uint32_t count;
@@ -43,7 +43,7 @@ struct core_layer {
 
 struct core_tensor {
 	uint32_t elements;
-	int32_t lo, hi;             /* bounds of its codes, from its writer */
+	int32_t lo, hi; /* bounds of its codes, from its writer */
 	bool written;
 };
 
@@ -60,7 +60,7 @@ struct core_graph {
 	struct core_tensor *tensors;
 	struct core_io *ports;
 	struct core_layer *layers;
-	size_t scratch;             /* int16 elements that the largest layer needs */
+	size_t scratch; /* int16 elements that the largest layer needs */
 };
 
 /* Parse an image (core_graph.c).  -EBADMSG with the reason in @err, -ENOMEM. */
@@ -106,8 +106,8 @@ void core_layer_run(struct core_pool *pool, const struct core_layer *l, const st
 void core_gemm(const int16_t *a, size_t rows, const int16_t *w, size_t o0, size_t o1, size_t k,
 	       const struct core_requant *rq, int16_t *out, size_t out_stride);
 /* The same without instructions that not every machine has; for comparison. */
-void core_gemm_plain(const int16_t *a, size_t rows, const int16_t *w, size_t o0, size_t o1, size_t k,
-		     const struct core_requant *rq, int16_t *out, size_t out_stride);
+void core_gemm_plain(const int16_t *a, size_t rows, const int16_t *w, size_t o0, size_t o1,
+		     size_t k, const struct core_requant *rq, int16_t *out, size_t out_stride);
 /* n codes of one channel. */
 void core_scale(const int16_t *a, size_t n, float mult, float bias, int16_t lo, int16_t hi,
 		int16_t *out);

@@ -136,7 +136,7 @@ void core_gather(const struct core_layer *l, const int16_t *in, uint32_t group, 
 				for (uint32_t oy = 0; oy < c->oh; oy++, y += c->sh) {
 					int64_t x = (int64_t)kx * c->dw - c->pl;
 					const int16_t *row =
-						y >= 0 && y < c->h ? plane + y * c->w : NULL;
+					    y >= 0 && y < c->h ? plane + y * c->w : NULL;
 
 					for (uint32_t ox = 0; ox < c->ow; ox++, x += c->sw) {
 						*to = row && x >= 0 && x < c->w ? row[x] : 0;
@@ -173,11 +173,11 @@ static void run_conv(struct core_pool *pool, const struct core_layer *l, const i
 
 	for (uint32_t g = 0; g < l->conv.groups; g++) {
 		struct conv_job job = {
-			.l = l,
-			.rows = scratch,
-			.out = out,
-			.first = (size_t)g * per_group,
-			.last = (size_t)(g + 1) * per_group,
+		    .l = l,
+		    .rows = scratch,
+		    .out = out,
+		    .first = (size_t)g * per_group,
+		    .last = (size_t)(g + 1) * per_group,
 		};
 
 		core_gather(l, in, g, scratch);

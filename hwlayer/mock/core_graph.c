@@ -123,9 +123,21 @@ static int parse_conv(struct span *in, const struct core_tensor *src, struct cor
 		      struct core_layer *l, struct hw_error *err)
 {
 	struct payload_conv *c = &l->conv;
-	uint32_t *words[] = {&c->groups, &c->c,	 &c->h,	 &c->w,	 &c->o,
-			     &c->kh,	 &c->kw, &c->sh, &c->sw, &c->dh,
-			     &c->dw,	 (uint32_t *)&c->pt, (uint32_t *)&c->pl, &c->oh, &c->ow,
+	uint32_t *words[] = {&c->groups,
+			     &c->c,
+			     &c->h,
+			     &c->w,
+			     &c->o,
+			     &c->kh,
+			     &c->kw,
+			     &c->sh,
+			     &c->sw,
+			     &c->dh,
+			     &c->dw,
+			     (uint32_t *)&c->pt,
+			     (uint32_t *)&c->pl,
+			     &c->oh,
+			     &c->ow,
 			     &c->weight_bytes};
 	struct span w;
 	int r;
@@ -166,8 +178,9 @@ static int parse_conv(struct span *in, const struct core_tensor *src, struct cor
 		int64_t sum = 0;
 
 		for (size_t i = 0; i < l->k; i++) {
-			row[i] = c->weight_bytes == 1 ? (int8_t)w.ptr[o * l->k + i] :
-							(int16_t)get_le16(w.ptr + 2 * (o * l->k + i));
+			row[i] = c->weight_bytes == 1
+				     ? (int8_t)w.ptr[o * l->k + i]
+				     : (int16_t)get_le16(w.ptr + 2 * (o * l->k + i));
 			sum += abs(row[i]);
 		}
 		memset(row + l->k, 0, (l->k_padded - l->k) * 2);
@@ -224,8 +237,7 @@ static int parse_table(struct span *in, const struct core_tensor *src, struct co
 		return BAD("table cut short");
 	l->first = (int32_t)first;
 	if (src->elements != dst->elements || !l->count || l->count > 65536 ||
-	    l->first < INT16_MIN || l->first > src->lo ||
-	    (int64_t)l->first + l->count <= src->hi)
+	    l->first < INT16_MIN || l->first > src->lo || (int64_t)l->first + l->count <= src->hi)
 		return BAD("table does not fit its tensors");
 	r = take_i16(in, l->count, &l->table, err);
 	if (r)
@@ -455,8 +467,8 @@ int core_graph_parse(struct span image, struct core_graph **out, struct hw_error
 
 	if (span_take(&image, sizeof(struct payload_image), &head))
 		return BAD("image of %zu bytes", image.len);
-	if (get_le32(head.ptr) != PAYLOAD_IMAGE_MAGIC || get_le32(head.ptr + 4) != PAYLOAD_VERSION ||
-	    get_le32(head.ptr + 28))
+	if (get_le32(head.ptr) != PAYLOAD_IMAGE_MAGIC ||
+	    get_le32(head.ptr + 4) != PAYLOAD_VERSION || get_le32(head.ptr + 28))
 		return BAD("image header unknown");
 	g = calloc(1, sizeof(*g));
 	if (!g)

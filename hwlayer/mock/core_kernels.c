@@ -83,26 +83,27 @@ gemm(const int16_t *a, size_t rows, const int16_t *w, size_t o0, size_t o1, size
 				size_t oo = o + j % TILE_O;
 
 				out[oo * out_stride + p + j / TILE_O] =
-					requant((float)sum[j] * rq->mult[oo] + rq->bias[oo],
-						rq->lo[oo], rq->hi[oo]);
+				    requant((float)sum[j] * rq->mult[oo] + rq->bias[oo], rq->lo[oo],
+					    rq->hi[oo]);
 			}
 		}
 		for (; p < rows; p++)
 			for (size_t oo = o; oo < o + TILE_O; oo++)
 				out[oo * out_stride + p] =
-					requant((float)dot(a + p * k, w + oo * k, k) * rq->mult[oo] +
-							rq->bias[oo],
-						rq->lo[oo], rq->hi[oo]);
+				    requant((float)dot(a + p * k, w + oo * k, k) * rq->mult[oo] +
+						rq->bias[oo],
+					    rq->lo[oo], rq->hi[oo]);
 	}
 	for (; o < o1; o++)
 		for (size_t p = 0; p < rows; p++)
 			out[o * out_stride + p] =
-				requant((float)dot(a + p * k, w + o * k, k) * rq->mult[o] + rq->bias[o],
-					rq->lo[o], rq->hi[o]);
+			    requant((float)dot(a + p * k, w + o * k, k) * rq->mult[o] + rq->bias[o],
+				    rq->lo[o], rq->hi[o]);
 }
 
 KERNEL void core_gemm_plain(const int16_t *a, size_t rows, const int16_t *w, size_t o0, size_t o1,
-			    size_t k, const struct core_requant *rq, int16_t *out, size_t out_stride)
+			    size_t k, const struct core_requant *rq, int16_t *out,
+			    size_t out_stride)
 {
 	gemm(a, rows, w, o0, o1, k, rq, out, out_stride);
 }

@@ -41,7 +41,8 @@
 
 #define PAYLOAD_MAGIC 0x4e534948u /* "HISN" */
 #define PAYLOAD_VERSION 1u
-/* The mandatory HEF extension that keeps such a file away from real chips and the vendor's library. */
+/* The mandatory HEF extension that keeps such a file away from real chips and the vendor's library.
+ */
 #define PAYLOAD_HEF_EXTENSION 1000u
 #define PAYLOAD_HEF_EXTENSION_NAME "HAILO_INFERENCE_SOFTWARE_CHIP"
 #define PAYLOAD_STREAM_BASE(s) (0xf0000000u + (uint32_t)(s)*0x100u)
@@ -49,12 +50,12 @@
 
 /* All little-endian, no padding. */
 struct payload_stream {
-	uint32_t magic;       /* PAYLOAD_MAGIC */
+	uint32_t magic; /* PAYLOAD_MAGIC */
 	uint32_t version;
 	uint32_t stream;      /* the channel it must arrive on */
 	uint32_t streams;     /* how many channels the network uses */
-	uint64_t bytes;       /* of the records that follow on this channel, headers included */
-	uint64_t xxh3;        /* of those bytes */
+	uint64_t bytes;	      /* of the records that follow on this channel, headers included */
+	uint64_t xxh3;	      /* of those bytes */
 	uint64_t image_bytes; /* size of the image, the same on all channels */
 	uint64_t image_xxh3;  /* of the whole image, the same on all channels */
 	uint64_t self_xxh3;   /* of the bytes before this field */
@@ -70,8 +71,8 @@ _Static_assert(sizeof(struct payload_stream) == 56, "packed by construction");
 #define PAYLOAD_RANK_MAX 8u
 
 struct payload_image {
-	uint32_t magic;       /* PAYLOAD_IMAGE_MAGIC */
-	uint32_t version;     /* PAYLOAD_VERSION */
+	uint32_t magic;	  /* PAYLOAD_IMAGE_MAGIC */
+	uint32_t version; /* PAYLOAD_VERSION */
 	uint32_t tensors, ports, layers;
 	uint32_t quant_bytes; /* of the quantisation table; multiple of 4 */
 	uint32_t graph_bytes; /* of the graph; the image ends with it */
@@ -82,7 +83,7 @@ _Static_assert(sizeof(struct payload_image) == 32, "packed by construction");
 struct payload_port {
 	uint32_t tensor;
 	uint8_t stream_index; /* sys_index of its edge layer */
-	uint8_t output;       /* 0 or 1 */
+	uint8_t output;	      /* 0 or 1 */
 	uint16_t zero;
 	uint32_t n, inner;
 };
@@ -98,9 +99,9 @@ enum payload_op {
 };
 
 struct payload_layer {
-	uint32_t op;          /* enum payload_op */
-	uint32_t bytes;       /* with this header; multiple of 4 */
-	uint32_t out, in;     /* tensors */
+	uint32_t op;	  /* enum payload_op */
+	uint32_t bytes;	  /* with this header; multiple of 4 */
+	uint32_t out, in; /* tensors */
 };
 _Static_assert(sizeof(struct payload_layer) == 16, "packed by construction");
 
@@ -108,7 +109,7 @@ _Static_assert(sizeof(struct payload_layer) == 16, "packed by construction");
 struct payload_conv {
 	uint32_t groups, c, h, w, o, kh, kw;
 	uint32_t sh, sw, dh, dw;
-	int32_t pt, pl;       /* rows above and columns left of the input; negative: skipped */
+	int32_t pt, pl; /* rows above and columns left of the input; negative: skipped */
 	uint32_t oh, ow;
 	uint32_t weight_bytes; /* 1, or 2 where scales of the host's channels are folded in */
 };

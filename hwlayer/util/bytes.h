@@ -125,6 +125,8 @@ static inline uint8_t *buf_grow(struct buf *b, size_t n)
 		b->failed = true;
 		return NULL;
 	}
+	if (!n)
+		return b->ptr;
 	if (b->len + n > b->cap) {
 		size_t cap = b->cap ? b->cap * 2 : 256;
 		uint8_t *p;

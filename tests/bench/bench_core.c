@@ -23,7 +23,8 @@ static void bench(void **state)
 		for (int i = 0; i < n; i++)
 			core_run_f32(core, &b, d.window[1], TCN_STEPS * TCN_CHANNELS, out);
 		print_message("core: %.2f ms per window, %u thread%s\n",
-			      (double)(util_now_ns() - t) / 1e6 / n, threads, threads > 1 ? "s" : "");
+			      (double)(util_now_ns() - t) / 1e6 / n, threads,
+			      threads > 1 ? "s" : "");
 		core_free(core);
 	}
 	build_result_free(&b);

@@ -43,8 +43,10 @@ void tcn_load(struct tcn_data *d)
 
 	memset(d, 0, sizeof(*d));
 	for (int i = 0; i < TCN_CHANNELS; i++) {
-		d->mean[i] = (float)cJSON_GetArrayItem(cJSON_GetObjectItem(norm, "mean"), i)->valuedouble;
-		d->std[i] = (float)cJSON_GetArrayItem(cJSON_GetObjectItem(norm, "std"), i)->valuedouble;
+		d->mean[i] =
+		    (float)cJSON_GetArrayItem(cJSON_GetObjectItem(norm, "mean"), i)->valuedouble;
+		d->std[i] =
+		    (float)cJSON_GetArrayItem(cJSON_GetObjectItem(norm, "std"), i)->valuedouble;
 	}
 	cJSON_Delete(config);
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
@@ -65,8 +67,9 @@ void tcn_load(struct tcn_data *d)
 		snprintf(d->name[i], sizeof(d->name[i]), "%s", c->string);
 		d->window[i] = read_window(cJSON_GetObjectItem(c, "x"), d);
 		for (int j = 0; j < TCN_LATENTS; j++)
-			d->latent[i][j] = (float)cJSON_GetArrayItem(
-						  cJSON_GetObjectItem(c, "latent"), j)->valuedouble;
+			d->latent[i][j] =
+			    (float)cJSON_GetArrayItem(cJSON_GetObjectItem(c, "latent"), j)
+				->valuedouble;
 	}
 	cJSON_Delete(ref);
 }
@@ -88,8 +91,8 @@ void tcn_build(const struct tcn_data *d, struct build_result *out)
 	for (size_t i = 0; i < d->n_calib; i++)
 		samples[i] = d->calib[i];
 	assert_ok(onnx_open(shared_path("data/tcn_encoder_for_edgeinfer.onnx"), &g, &err), &err);
-	assert_ok(build_hef(g, &(struct build_options){.n_samples = d->n_calib, .samples = samples}, out,
-			    &err),
+	assert_ok(build_hef(g, &(struct build_options){.n_samples = d->n_calib, .samples = samples},
+			    out, &err),
 		  &err);
 	onnx_free(g);
 }
@@ -98,8 +101,8 @@ void tcn_build(const struct tcn_data *d, struct build_result *out)
 
 struct field {
 	uint32_t number;
-	uint64_t value;      /* wire type 0 */
-	struct span bytes;   /* wire type 2 */
+	uint64_t value;	   /* wire type 0 */
+	struct span bytes; /* wire type 2 */
 };
 
 static uint64_t varint(struct span *s)
@@ -155,7 +158,8 @@ static void walk(struct span s, unsigned int depth, struct span zero, struct buf
 		if (depth < ARRAY_SIZE(path)) {
 			if (f.number == path[depth] && f.bytes.ptr)
 				walk(f.bytes, depth + 1, zero, out);
-			/* the variants for several cluster layouts share their data: the first will do */
+			/* the variants for several cluster layouts share their data: the first will
+			 * do */
 			if (f.number == 7 && depth == 1)
 				return;
 			continue;
@@ -183,7 +187,8 @@ void hef_streams(const uint8_t *hef, size_t len, uint8_t *stream[2], size_t size
 	assert_int_equal(get_be32(hef + 4), 2);
 	proto = get_be32(hef + 8);
 	assert_int_equal(len, 44 + proto + get_be64(hef + 20));
-	walk((struct span){hef + 44, proto}, 0, (struct span){hef + 44 + proto, len - 44 - proto}, out);
+	walk((struct span){hef + 44, proto}, 0, (struct span){hef + 44 + proto, len - 44 - proto},
+	     out);
 	assert_int_equal(out[0].len + out[1].len, len - 44 - proto);
 	for (int i = 0; i < 2; i++) {
 		stream[i] = out[i].ptr;
@@ -218,11 +223,13 @@ void core_run_f32(struct core *core, const struct build_result *b, const float *
 
 	assert_non_null(codes);
 	for (size_t i = 0; i < n; i++) {
-		float v = nearbyintf(in[i] / b->in_scale[i % b->channels] + b->in_zero[i % b->channels]);
+		float v =
+		    nearbyintf(in[i] / b->in_scale[i % b->channels] + b->in_zero[i % b->channels]);
 
 		codes[i] = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
 	}
-	assert_int_equal(core_run(core, (const uint8_t *const[]){codes}, (uint8_t *const[]){out}), 0);
+	assert_int_equal(core_run(core, (const uint8_t *const[]){codes}, (uint8_t *const[]){out}),
+			 0);
 	free(codes);
 }
 

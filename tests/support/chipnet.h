@@ -14,7 +14,7 @@
 struct tcn_data {
 	float mean[TCN_CHANNELS], std[TCN_CHANNELS];
 	size_t n_calib;
-	float *calib[8];                         /* normalised */
+	float *calib[8]; /* normalised */
 	size_t n_cases;
 	float *window[8], latent[8][TCN_LATENTS]; /* normalised, and what the float model says */
 	char name[8][32];

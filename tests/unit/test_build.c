@@ -63,7 +63,8 @@ static void put_value(struct buf *graph, unsigned int field, const char *spec)
 	put_message(graph, field, &value);
 }
 
-/* "Conv x,w,b y pads=2,2 dilations=2": a node with integer-list attributes ("axis:1" for one int) */
+/* "Conv x,w,b y pads=2,2 dilations=2": a node with integer-list attributes ("axis:1" for one int)
+ */
 static void put_node(struct buf *graph, const char *spec)
 {
 	struct buf node = {0};
@@ -186,7 +187,7 @@ static void build(const struct onnx_graph *g, const struct samples *s, struct bu
 {
 	struct hw_error err = {0};
 	const struct build_options opt = {
-		.n_samples = s->n, .samples = (const float *const *)s->x, .name = "t"};
+	    .n_samples = s->n, .samples = (const float *const *)s->x, .name = "t"};
 
 	assert_ok(build_hef(g, &opt, b, &err), &err);
 }
@@ -246,7 +247,7 @@ static void check_network(struct buf *graph, double tolerance)
 	for (size_t i = 0; i < n_ports; i++) {
 		const bool output = i >= g->n_inputs;
 		const struct onnx_tensor *t =
-			&g->values[output ? g->outputs[i - g->n_inputs] : g->inputs[i]];
+		    &g->values[output ? g->outputs[i - g->n_inputs] : g->inputs[i]];
 		const struct hef_layer *l = layer_of(hef, ports[i].stream_index);
 
 		assert_int_equal(ports[i].output, output);
@@ -267,8 +268,8 @@ static void check_network(struct buf *graph, double tolerance)
 			const float *x = s.x[k * g->n_inputs + i];
 
 			for (size_t j = 0; j < g->values[g->inputs[i]].elements; j++)
-				in[i][j] = i ? to_byte(x[j] / l->quant.scale + l->quant.zero_point) :
-					       to_byte(x[j] / b.in_scale[j % b.channels] +
+				in[i][j] = i ? to_byte(x[j] / l->quant.scale + l->quant.zero_point)
+					     : to_byte(x[j] / b.in_scale[j % b.channels] +
 						       b.in_zero[j % b.channels]);
 		}
 		assert_int_equal(core_run(core, (const uint8_t *const *)in, got), 0);
@@ -276,7 +277,8 @@ static void check_network(struct buf *graph, double tolerance)
 				   (void *const *)want, &err),
 			  &err);
 		for (size_t i = 0; i < g->n_outputs; i++) {
-			const struct hef_layer *l = layer_of(hef, ports[g->n_inputs + i].stream_index);
+			const struct hef_layer *l =
+			    layer_of(hef, ports[g->n_inputs + i].stream_index);
 			const size_t n = g->values[g->outputs[i]].elements;
 			float low = 0, high = 0;
 
@@ -290,7 +292,8 @@ static void check_network(struct buf *graph, double tolerance)
 
 				if (fabs((double)v - want[i][j]) > tolerance * (high - low))
 					fail_msg("output %zu[%zu]: %g, not %g (range %g)", i, j,
-						 (double)v, (double)want[i][j], (double)(high - low));
+						 (double)v, (double)want[i][j],
+						 (double)(high - low));
 			}
 		}
 	}
@@ -421,9 +424,12 @@ static void foreign_operators_are_named(void **state)
 		put_node(&m, nodes[i]);
 		g = parse_model(&m);
 		s = make_samples(g, 1);
-		assert_int_equal(build_hef(g, &(struct build_options){.n_samples = 1,
-						  .samples = (const float *const *)s.x}, &b, &err),
-				 -ENOTSUP);
+		assert_int_equal(
+		    build_hef(g,
+			      &(struct build_options){.n_samples = 1,
+						      .samples = (const float *const *)s.x},
+			      &b, &err),
+		    -ENOTSUP);
 		sscanf(nodes[i], "%15s", op);
 		assert_non_null(strstr(err.text, op));
 		assert_null(b.hef);
@@ -454,9 +460,9 @@ static void bad_calibration_is_refused(void **state)
 	(void)state;
 	assert_int_equal(build_hef(g, &(struct build_options){0}, &b, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "calibration"));
-	assert_int_equal(build_hef(g, &(struct build_options){.n_samples = 1, .samples = samples}, &b,
-				   &err),
-			 -EINVAL);
+	assert_int_equal(
+	    build_hef(g, &(struct build_options){.n_samples = 1, .samples = samples}, &b, &err),
+	    -EINVAL);
 	assert_non_null(strstr(err.text, "not finite"));
 	onnx_free(g);
 }
@@ -480,9 +486,12 @@ static void progress_can_stop_it(void **state)
 	size_t calls = 0;
 
 	(void)state;
-	assert_int_equal(build_hef(g, &(struct build_options){.n_samples = 5,
-					  .samples = (const float *const *)s.x,
-					  .progress = stop_at_two, .user = &calls}, &b, &err),
+	assert_int_equal(build_hef(g,
+				   &(struct build_options){.n_samples = 5,
+							   .samples = (const float *const *)s.x,
+							   .progress = stop_at_two,
+							   .user = &calls},
+				   &b, &err),
 			 -ECANCELED);
 	assert_int_equal(calls, 2);
 	free_samples(g, &s);
@@ -498,11 +507,18 @@ static void file_looks_like_the_compilers(void **state)
 	const struct hef_core_op *op;
 	const struct hef_layer *in, *out;
 	static const enum hef_action_kind kinds[] = {
-		HEF_ACT_NONE,	      HEF_ACT_DISABLE_LCU,	  HEF_ACT_WRITE_CCW,
-		HEF_ACT_WRITE_CCW,    HEF_ACT_DISABLE_LCU,	  HEF_ACT_WRITE_CCW,
-		HEF_ACT_WRITE_CCW,    HEF_ACT_WAIT_FOR_MODULE_CONFIG_DONE,
-		HEF_ACT_WAIT_FOR_MODULE_CONFIG_DONE, HEF_ACT_ALLOW_INPUT_DATAFLOW,
-		HEF_ACT_ENABLE_LCU_DEFAULT, HEF_ACT_ENABLE_LCU_DEFAULT,
+	    HEF_ACT_NONE,
+	    HEF_ACT_DISABLE_LCU,
+	    HEF_ACT_WRITE_CCW,
+	    HEF_ACT_WRITE_CCW,
+	    HEF_ACT_DISABLE_LCU,
+	    HEF_ACT_WRITE_CCW,
+	    HEF_ACT_WRITE_CCW,
+	    HEF_ACT_WAIT_FOR_MODULE_CONFIG_DONE,
+	    HEF_ACT_WAIT_FOR_MODULE_CONFIG_DONE,
+	    HEF_ACT_ALLOW_INPUT_DATAFLOW,
+	    HEF_ACT_ENABLE_LCU_DEFAULT,
+	    HEF_ACT_ENABLE_LCU_DEFAULT,
 	};
 	struct hef *hef;
 	size_t size[2], total = 0;
@@ -514,8 +530,9 @@ static void file_looks_like_the_compilers(void **state)
 	assert_int_equal(hef->version, 2);
 	assert_int_equal(hef->arch, HEF_ARCH_HAILO8L);
 	assert_true(hef->software_chip);
-	assert_true(hef->features.run_asap && hef->features.hw_padding && hef->features.padded_ddr &&
-		    hef->features.periph_in_host && hef->features.multi_network);
+	assert_true(hef->features.run_asap && hef->features.hw_padding &&
+		    hef->features.padded_ddr && hef->features.periph_in_host &&
+		    hef->features.multi_network);
 	assert_false(hef->features.net_flow);
 	assert_int_equal(hef->n_groups, 1);
 	assert_string_equal(hef->groups[0].name, "t");
@@ -625,17 +642,17 @@ static void tcn_is_accurate(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(gemm_with_bias),
-		cmocka_unit_test(causal_block),
-		cmocka_unit_test(images_groups_and_strides),
-		cmocka_unit_test(two_inputs_two_outputs),
-		cmocka_unit_test(reorderings_keep_channels),
-		cmocka_unit_test(foreign_operators_are_named),
-		cmocka_unit_test(bad_calibration_is_refused),
-		cmocka_unit_test(progress_can_stop_it),
-		cmocka_unit_test(file_looks_like_the_compilers),
-		cmocka_unit_test(builds_are_reproducible),
-		cmocka_unit_test(tcn_is_accurate),
+	    cmocka_unit_test(gemm_with_bias),
+	    cmocka_unit_test(causal_block),
+	    cmocka_unit_test(images_groups_and_strides),
+	    cmocka_unit_test(two_inputs_two_outputs),
+	    cmocka_unit_test(reorderings_keep_channels),
+	    cmocka_unit_test(foreign_operators_are_named),
+	    cmocka_unit_test(bad_calibration_is_refused),
+	    cmocka_unit_test(progress_can_stop_it),
+	    cmocka_unit_test(file_looks_like_the_compilers),
+	    cmocka_unit_test(builds_are_reproducible),
+	    cmocka_unit_test(tcn_is_accurate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
