@@ -21,11 +21,39 @@ static char *copy_text(const char *s)
 			store(t, i, p->member[i]);            \
 	} while (0)
 
+static void store_u(struct onnx_tensor *t, size_t at, uint64_t v)
+{
+	onnx_store_i(t, at, (int64_t)v);
+}
+
+/* Narrow floats come as their bits. */
+static void store_bits(struct onnx_tensor *t, size_t at, int32_t v)
+{
+	((uint16_t *)t->data)[at] = (uint16_t)v;
+}
+
+static int decode_text(const Onnx__TensorProto *p, struct onnx_tensor *t, struct hw_error *err)
+{
+	if (p->n_string_data != t->elements)
+		return hw_fail(err, -EBADMSG, "%zu elements of data, %zu expected",
+			       p->n_string_data, t->elements);
+	for (size_t i = 0; i < t->elements; i++) {
+		const ProtobufCBinaryData *s = &p->string_data[i];
+
+		if (s->len >= ONNX_TEXT_SIZE)
+			return hw_fail(err, -ENOTSUP, "a string of %zu bytes, at most %d are "
+				       "supported", s->len, ONNX_TEXT_SIZE - 1);
+		if (s->len)
+			memcpy((char *)t->data + i * ONNX_TEXT_SIZE, s->data, s->len);
+	}
+	return 0;
+}
+
 static int decode_data(const Onnx__TensorProto *p, struct onnx_tensor *t, struct hw_error *err)
 {
 	size_t n = 0, bytes = onnx_tensor_bytes(t);
 
-	if (p->has_raw_data && (p->raw_data.len || !t->elements)) {
+	if (p->has_raw_data && (p->raw_data.len || !t->elements) && t->type != ONNX_TEXT) {
 		if (p->raw_data.len != bytes)
 			return hw_fail(err, -EBADMSG, "%zu bytes of data, %zu expected",
 				       p->raw_data.len, bytes);
@@ -49,6 +77,16 @@ static int decode_data(const Onnx__TensorProto *p, struct onnx_tensor *t, struct
 	case ONNX_I64:
 		FROM_LIST(int64_data, onnx_store_i);
 		break;
+	case ONNX_U32:
+	case ONNX_U64:
+		FROM_LIST(uint64_data, store_u);
+		break;
+	case ONNX_F16:
+	case ONNX_BF16:
+		FROM_LIST(int32_data, store_bits);
+		break;
+	case ONNX_TEXT:
+		return decode_text(p, t, err);
 	default:
 		FROM_LIST(int32_data, onnx_store_i);
 		break;
@@ -74,7 +112,8 @@ int onnx_decode_tensor(const Onnx__TensorProto *p, struct onnx_tensor *t, struct
 	if (!r) {
 		/* Before memory is asked for: the file must be able to hold the data. */
 		size_t have = p->raw_data.len + p->n_float_data + p->n_int32_data +
-			      p->n_int64_data + p->n_double_data;
+			      p->n_int64_data + p->n_double_data + p->n_uint64_data +
+			      p->n_string_data;
 
 		if (have < t->elements)
 			r = hw_fail(err, -EBADMSG, "%zu elements, but less data", t->elements);

@@ -41,8 +41,11 @@ union onnx_params {
 	} conv;
 	struct {
 		struct onnx_window w;
-		bool include_pad, column_major;
+		bool max, include_pad, column_major;
 	} pool;
+	struct {
+		int64_t step_a, step_b;
+	} binary;
 	struct {
 		bool trans_a, trans_b;
 		float alpha, beta;
@@ -64,13 +67,17 @@ union onnx_params {
 		int mode;
 	} pad;
 	struct {
-		float scale[ONNX_RANK_MAX];
+		float scale[ONNX_RANK_MAX], roi[2 * ONNX_RANK_MAX];
 		int coord, nearest;
 	} resize;
 	struct {
 		enum onnx_unary op;
 		float a, b;
 	} act;
+	struct {
+		bool training;
+		float epsilon, momentum;
+	} norm;
 };
 
 struct onnx_ctx {
@@ -125,18 +132,36 @@ size_t onnx_type_size(int type); /* 0: not supported */
 const char *onnx_type_name(int type);
 int onnx_set_shape(struct onnx_tensor *t, int type, unsigned int rank, const int64_t *dim,
 		   struct hw_error *err);
+int onnx_set_list(struct onnx_tensor *t, int kind, int item, struct hw_error *err);
 int onnx_tensor_alloc(struct onnx_tensor *t);
 void onnx_tensor_clear(struct onnx_tensor *t);
 size_t onnx_tensor_bytes(const struct onnx_tensor *t);
-/* One element as integer or double, whatever the type; storing wraps or saturates, never traps. */
+static inline bool onnx_is_list(const struct onnx_tensor *t)
+{
+	return t->type >= ONNX_SEQUENCE;
+}
+static inline bool onnx_is_float(const struct onnx_tensor *t)
+{
+	return t->type == ONNX_F32 || t->type == ONNX_F64 || t->type == ONNX_F16 ||
+	       t->type == ONNX_BF16;
+}
+static inline bool onnx_is_number(const struct onnx_tensor *t)
+{
+	return t->type != ONNX_BOOL && t->type != ONNX_TEXT && !onnx_is_list(t);
+}
+
+/*
+ * element.c: one number, whatever the type.  Storing an integer wraps; storing a double rounds,
+ * and saturates at 64 bits; nothing traps.  A uint64 passes through int64_t bit by bit.
+ */
 int64_t onnx_load_i(const struct onnx_tensor *t, size_t at);
 double onnx_load_d(const struct onnx_tensor *t, size_t at);
 void onnx_store_i(struct onnx_tensor *t, size_t at, int64_t v);
 void onnx_store_d(struct onnx_tensor *t, size_t at, double v);
-static inline bool onnx_is_float(const struct onnx_tensor *t)
-{
-	return t->type == ONNX_F32 || t->type == ONNX_F64;
-}
+/* Likewise, or the empty text: what stands where there is no input. */
+void onnx_store_default(struct onnx_tensor *t, size_t at, double v);
+/* Element @from of @x as element @at of @o, as Cast means it.  -EINVAL: a text is no number. */
+int onnx_convert(struct onnx_tensor *o, size_t at, const struct onnx_tensor *x, size_t from);
 
 /* shape.c: what shape functions share */
 int64_t onnx_attr_i(const struct onnx_ctx *c, const char *name, int64_t otherwise);
@@ -158,6 +183,9 @@ int onnx_broadcast(struct onnx_ctx *c, const struct onnx_tensor *a, const struct
 void onnx_strides(const struct onnx_tensor *t, int64_t *stride);
 /* Element strides of @t seen as @rank dimensions (0 where it is repeated). */
 void onnx_broadcast_strides(const struct onnx_tensor *t, unsigned int rank, int64_t *stride);
+/* Input 0 is N, C and one to three more, of type float. */
+int onnx_spatial_input(const struct onnx_ctx *c);
+int onnx_kernel_shape(const struct onnx_ctx *c, size_t nd, const int64_t **kernel);
 int onnx_window_shape(const struct onnx_ctx *c, const int64_t *kernel, bool ceil_mode,
 		      struct onnx_window *w, int64_t *out_dim);
 
@@ -167,6 +195,23 @@ void onnx_pool_free(struct onnx_pool *p);
 /* Call @fn(@arg, item, worker) for each item; @p may be NULL. */
 void onnx_pool_run(struct onnx_pool *p, void (*fn)(void *arg, size_t item, unsigned int worker),
 		   void *arg, size_t items);
+
+/*
+ * Call @fn(@c, from, to) for parts of [0, @n) that together are all of it, on as many threads as
+ * the @work, in elements, is worth.
+ */
+void onnx_ranges(struct onnx_ctx *c, size_t n, size_t work,
+		 void (*fn)(struct onnx_ctx *c, size_t from, size_t to));
+
+/* blas.c: c = alpha * a * b + beta * c, row by row; no dimension is 0 */
+struct onnx_product {
+	bool trans_a, trans_b;
+	int64_t m, n, k, lda, ldb, ldc;
+	float alpha, beta;
+	const float *a, *b;
+	float *c;
+};
+void onnx_sgemm(const struct onnx_product *p);
 
 /* kernels.c: inner loops on f32 */
 /* @sa, @sb: 0 or 1 */
@@ -181,6 +226,9 @@ void onnx_k_softmax(float *o, const float *x, int64_t n, int64_t stride);
 void onnx_k_im2col(const struct onnx_window *w, const float *x, int64_t channels, int64_t from,
 		   int64_t to, float *col);
 
+/* The largest input of each window of a plane; -INFINITY where it sees none. */
+void onnx_k_max(const struct onnx_window *w, const float *x, float *o);
+
 /* Shape and run functions, by file. */
 #define ONNX_OP_FN(name)                          \
 	int onnx_##name##_shape(struct onnx_ctx *c); \
@@ -193,6 +241,7 @@ ONNX_OP_FN(clip);
 ONNX_OP_FN(cast);
 /* ops_conv.c */
 ONNX_OP_FN(conv);
+/* ops_pool.c */
 ONNX_OP_FN(window_pool);
 ONNX_OP_FN(global_pool);
 /* ops_gemm.c */
@@ -212,6 +261,7 @@ ONNX_OP_FN(concat);
 ONNX_OP_FN(split);
 ONNX_OP_FN(gather);
 ONNX_OP_FN(pad);
+/* ops_resize.c */
 ONNX_OP_FN(resize);
 /* ops_norm.c */
 ONNX_OP_FN(reduce_mean);

@@ -13,12 +13,29 @@
 #define ONNX_RANK_MAX 8
 
 enum onnx_type {
-	ONNX_F32 = 1, ONNX_U8 = 2, ONNX_I8 = 3, ONNX_I32 = 6, ONNX_I64 = 7, ONNX_BOOL = 9, ONNX_F64 = 11,
+	/* of elements, as in TensorProto.DataType */
+	ONNX_F32 = 1, ONNX_U8 = 2, ONNX_I8 = 3, ONNX_U16 = 4, ONNX_I16 = 5, ONNX_I32 = 6,
+	ONNX_I64 = 7, ONNX_TEXT = 8, ONNX_BOOL = 9, ONNX_F16 = 10, ONNX_F64 = 11, ONNX_U32 = 12,
+	ONNX_U64 = 13, ONNX_BF16 = 16,
+	/* of values that are no tensors: "elements" is 1, the data a struct onnx_list */
+	ONNX_SEQUENCE = 64, ONNX_OPTIONAL, ONNX_OPTIONAL_SEQUENCE,
+};
+
+/* An element of type ONNX_TEXT: this many bytes, the last one and all unused ones 0. */
+#define ONNX_TEXT_SIZE 32
+
+struct onnx_tensor;
+
+/* A sequence, or an optional value; only Identity takes one, and its output shares the items. */
+struct onnx_list {
+	const struct onnx_tensor *items; /* NULL: an optional that is not there */
+	size_t n;
 };
 
 struct onnx_tensor {
 	char *name;                /* value name, "" for temporaries */
 	enum onnx_type type;
+	enum onnx_type item;       /* of a list: the element type of its tensors */
 	unsigned int rank;
 	int64_t dim[ONNX_RANK_MAX];
 	size_t elements;
@@ -84,13 +101,15 @@ typedef void (*onnx_hook)(const struct onnx_graph *g, size_t node, float *const 
 /*
  * Plans buffers once; running allocates nothing.  @threads: 0 or 1 for the caller's thread alone.
  * @g must outlive the session.  Sessions may run side by side; one session runs in one thread at
- * a time.  Sets OpenBLAS to one thread for the whole process.
+ * a time.  Running sets OpenBLAS to one thread for the whole process.
  */
 int onnx_session_new(const struct onnx_graph *g, unsigned int threads, struct onnx_session **out,
 		     struct hw_error *err);
 void onnx_session_free(struct onnx_session *s);
+/* Memory for activations and work space, allocated once. */
+size_t onnx_session_bytes(const struct onnx_session *s);
 void onnx_session_set_hook(struct onnx_session *s, onnx_hook hook, void *user);
-/* @in, @out: f32 (or the declared type) data of each graph input and output, in order. */
+/* @in, @out: data of each graph input and output, in order: elements of its type, or its list. */
 int onnx_run(struct onnx_session *s, const void *const *in, void *const *out, struct hw_error *err);
 
 #endif

@@ -151,8 +151,14 @@ void onnx_ctx_free(struct onnx_ctx *c)
 
 int onnx_infer(const struct onnx_op *op, struct onnx_ctx *c)
 {
-	int r = op->shape(c);
+	int r = 0;
 
+	for (size_t i = 0; i < c->n_in && !r; i++)
+		if (c->in[i] && onnx_is_list(c->in[i]) && op->shape != onnx_identity_shape)
+			r = hw_fail(c->err, -ENOTSUP, "input %zu is of type %s", i,
+				    onnx_type_name(c->in[i]->type));
+	if (!r)
+		r = op->shape(c);
 	if (r < 0)
 		hw_fail_context(c->err, r, "node \"%.100s\" (%s)", c->node->name, op->name);
 	return r;

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* Matrix products: Gemm and MatMul, by OpenBLAS. */
-#include <cblas.h>
-
 #include "onnx/internal.h"
 
 static int need_f32(const struct onnx_ctx *c)
@@ -66,9 +64,11 @@ int onnx_gemm_run(struct onnx_ctx *c)
 			o[i * n + j] = add ? c->p.gemm.beta * ((const float *)add->data)
 						[i * stride[0] + j * stride[1]] : 0.0f;
 	if (m && n && k)
-		cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans,
-			    tb ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k, c->p.gemm.alpha,
-			    a->data, (int)a->dim[1], b->data, (int)b->dim[1], 1.0f, o, (int)n);
+		onnx_sgemm(&(struct onnx_product){
+			.trans_a = ta, .trans_b = tb, .m = m, .n = n, .k = k,
+			.alpha = c->p.gemm.alpha, .beta = 1, .a = a->data, .lda = a->dim[1],
+			.b = b->data, .ldb = b->dim[1], .c = o, .ldc = n,
+		});
 	return 0;
 }
 
@@ -148,10 +148,12 @@ int onnx_matmul_run(struct onnx_ctx *c)
 			at_b += pos * sb[d];
 			rest /= (size_t)o->dim[d];
 		}
-		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)m, (int)n, (int)k, 1.0f,
-			    (const float *)c->in[0]->data + at_a * m * k, (int)k,
-			    (const float *)c->in[1]->data + at_b * k * n, (int)n, 0.0f,
-			    (float *)o->data + (int64_t)i * m * n, (int)n);
+		onnx_sgemm(&(struct onnx_product){
+			.m = m, .n = n, .k = k, .alpha = 1, .beta = 0,
+			.a = (const float *)c->in[0]->data + at_a * m * k, .lda = k,
+			.b = (const float *)c->in[1]->data + at_b * k * n, .ldb = n,
+			.c = (float *)o->data + (int64_t)i * m * n, .ldc = n,
+		});
 	}
 	return 0;
 }

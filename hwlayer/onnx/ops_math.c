@@ -51,26 +51,28 @@ int onnx_binary_shape(struct onnx_ctx *c)
 	if (a->type != b->type && binary_op(c->node->op) != ONNX_POW)
 		return hw_fail(c->err, -EBADMSG, "inputs of type %s and %s",
 			       onnx_type_name(a->type), onnx_type_name(b->type));
-	if (a->type == ONNX_BOOL || b->type == ONNX_BOOL)
-		return hw_fail(c->err, -ENOTSUP, "inputs of type bool");
+	if (!onnx_is_number(a) || !onnx_is_number(b))
+		return hw_fail(c->err, -ENOTSUP, "inputs of type %s and %s",
+			       onnx_type_name(a->type), onnx_type_name(b->type));
 	r = onnx_broadcast(c, a, b, &rank, dim);
 	return r < 0 ? r : onnx_out_shape(c, 0, a->type, rank, dim);
 }
 
-static int64_t int_pow(int64_t base, int64_t e)
+static uint64_t int_pow(uint64_t base, uint64_t e)
 {
-	uint64_t v = 1, b = (uint64_t)base;
+	uint64_t v = 1;
 
-	if (e < 0) /* 1 / base^n, cut to an integer */
-		return base == 1 ? 1 : base == -1 ? (e & 1 ? -1 : 1) : 0;
-	for (; e; e >>= 1, b *= b)
+	for (; e; e >>= 1, base *= base)
 		if (e & 1)
-			v *= b;
-	return (int64_t)v;
+			v *= base;
+	return v;
 }
 
-/* Integers wrap, as they do in every other implementation; division by zero gives 0. */
-static int64_t int_binary(enum onnx_binary op, int64_t a, int64_t b)
+/*
+ * Integers wrap, as they do in every other implementation; division by zero gives 0.  @long_a,
+ * @long_b: the type is uint64, whose upper half looks negative here.
+ */
+static int64_t int_binary(enum onnx_binary op, int64_t a, bool long_a, int64_t b, bool long_b)
 {
 	switch (op) {
 	case ONNX_ADD:
@@ -80,9 +82,14 @@ static int64_t int_binary(enum onnx_binary op, int64_t a, int64_t b)
 	case ONNX_MUL:
 		return (int64_t)((uint64_t)a * (uint64_t)b);
 	case ONNX_DIV:
+		if (long_a)
+			return b ? (int64_t)((uint64_t)a / (uint64_t)b) : 0;
 		return b == 0 ? 0 : b == -1 ? (int64_t)(0 - (uint64_t)a) : a / b;
 	case ONNX_POW:
-		return int_pow(a, b);
+		if (b >= 0 || long_b)
+			return (int64_t)int_pow((uint64_t)a, (uint64_t)b);
+		/* 1 / a^n, cut to an integer */
+		return a == 1 ? 1 : a == -1 && !long_a ? (b & 1 ? -1 : 1) : 0;
 	}
 	return 0;
 }
@@ -122,8 +129,17 @@ static void row(struct onnx_ctx *c, enum onnx_binary op, int64_t at, int64_t a, 
 			onnx_store_d(o, io,
 				     real_binary(op, onnx_load_d(x, ia), onnx_load_d(y, ib)));
 		else
-			onnx_store_i(o, io, int_binary(op, onnx_load_i(x, ia), onnx_load_i(y, ib)));
+			onnx_store_i(o, io, int_binary(op, onnx_load_i(x, ia), x->type == ONNX_U64,
+						       onnx_load_i(y, ib), y->type == ONNX_U64));
 	}
+}
+
+/* Part of the only row there is. */
+static void binary_part(struct onnx_ctx *c, size_t from, size_t to)
+{
+	int64_t at = (int64_t)from, sa = c->p.binary.step_a, sb = c->p.binary.step_b;
+
+	row(c, binary_op(c->node->op), at, at * sa, sa, at * sb, sb, (int64_t)(to - from));
 }
 
 int onnx_binary_run(struct onnx_ctx *c)
@@ -155,6 +171,12 @@ int onnx_binary_run(struct onnx_ctx *c)
 			inner *= o->dim[d];
 		}
 		outer--;
+	}
+	if (!outer) {
+		c->p.binary.step_a = step_a;
+		c->p.binary.step_b = step_b;
+		onnx_ranges(c, o->elements, o->elements, binary_part);
+		return 0;
 	}
 	for (int64_t at = 0;; at += inner) {
 		unsigned int d = outer;
@@ -200,15 +222,26 @@ int onnx_unary_shape(struct onnx_ctx *c)
 	return onnx_same_shape(c);
 }
 
+static void unary_part(struct onnx_ctx *c, size_t from, size_t to)
+{
+	onnx_k_unary(c->p.act.op, (float *)c->out[0]->data + from,
+		     (const float *)c->in[0]->data + from, c->p.act.a, c->p.act.b,
+		     (int64_t)(to - from));
+}
+
 int onnx_unary_run(struct onnx_ctx *c)
 {
-	onnx_k_unary(c->p.act.op, c->out[0]->data, c->in[0]->data, c->p.act.a, c->p.act.b,
-		     (int64_t)c->out[0]->elements);
+	onnx_ranges(c, c->out[0]->elements, c->out[0]->elements, unary_part);
 	return 0;
 }
 
 int onnx_clip_shape(struct onnx_ctx *c)
 {
+	if (!onnx_is_number(c->in[0]))
+		return hw_fail(c->err, -ENOTSUP, "input 0 is of type %s",
+			       onnx_type_name(c->in[0]->type));
+	if (c->opset < 11 && c->in[0]->type != ONNX_F32) /* the limits are float attributes */
+		return onnx_need_type(c, 0, ONNX_F32);
 	for (size_t i = 1; i < 3; i++) {
 		const struct onnx_tensor *t = onnx_in(c, i);
 
@@ -219,32 +252,40 @@ int onnx_clip_shape(struct onnx_ctx *c)
 	return onnx_same_shape(c);
 }
 
+static bool below(const struct onnx_tensor *a, size_t ia, const struct onnx_tensor *b, size_t ib)
+{
+	if (onnx_is_float(a))
+		return onnx_load_d(a, ia) < onnx_load_d(b, ib);
+	if (a->type == ONNX_U64)
+		return (uint64_t)onnx_load_i(a, ia) < (uint64_t)onnx_load_i(b, ib);
+	return onnx_load_i(a, ia) < onnx_load_i(b, ib);
+}
+
 int onnx_clip_run(struct onnx_ctx *c)
 {
 	const struct onnx_tensor *x = c->in[0], *lo = onnx_in(c, 1), *hi = onnx_in(c, 2);
-	bool real = onnx_is_float(x);
+	size_t size = onnx_type_size(x->type);
 
 	if (x->type == ONNX_F32) {
-		float a = lo ? *(const float *)lo->data : onnx_attr_f(c, "min", -INFINITY);
-		float b = hi ? *(const float *)hi->data : onnx_attr_f(c, "max", INFINITY);
-
-		onnx_k_unary(ONNX_CLIP, c->out[0]->data, x->data, a, b, (int64_t)x->elements);
-		return 0;
+		c->p.act.op = ONNX_CLIP;
+		c->p.act.a = lo ? *(const float *)lo->data : onnx_attr_f(c, "min", -INFINITY);
+		c->p.act.b = hi ? *(const float *)hi->data : onnx_attr_f(c, "max", INFINITY);
+		return onnx_unary_run(c);
 	}
 	for (size_t i = 0; i < x->elements; i++) {
-		if (real) {
-			double v = onnx_load_d(x, i);
+		const struct onnx_tensor *from = x;
+		size_t at = i;
 
-			v = lo && v < onnx_load_d(lo, 0) ? onnx_load_d(lo, 0) : v;
-			v = hi && v > onnx_load_d(hi, 0) ? onnx_load_d(hi, 0) : v;
-			onnx_store_d(c->out[0], i, v);
-		} else {
-			int64_t v = onnx_load_i(x, i);
-
-			v = lo && v < onnx_load_i(lo, 0) ? onnx_load_i(lo, 0) : v;
-			v = hi && v > onnx_load_i(hi, 0) ? onnx_load_i(hi, 0) : v;
-			onnx_store_i(c->out[0], i, v);
+		if (lo && below(x, i, lo, 0)) {
+			from = lo;
+			at = 0;
 		}
+		if (hi && below(hi, 0, from, at)) {
+			from = hi;
+			at = 0;
+		}
+		memcpy((uint8_t *)c->out[0]->data + i * size,
+		       (const uint8_t *)from->data + at * size, size);
 	}
 	return 0;
 }
@@ -258,11 +299,11 @@ int onnx_cast_shape(struct onnx_ctx *c)
 
 int onnx_cast_run(struct onnx_ctx *c)
 {
-	for (size_t i = 0; i < c->out[0]->elements; i++) {
-		if (onnx_is_float(c->in[0]))
-			onnx_store_d(c->out[0], i, onnx_load_d(c->in[0], i));
-		else
-			onnx_store_i(c->out[0], i, onnx_load_i(c->in[0], i));
-	}
+	for (size_t i = 0; i < c->out[0]->elements; i++)
+		if (onnx_convert(c->out[0], i, c->in[0], i) < 0)
+			return hw_fail(c->err, -EINVAL, "\"%.*s\" is not a number of type %s",
+				       ONNX_TEXT_SIZE,
+				       (const char *)c->in[0]->data + i * ONNX_TEXT_SIZE,
+				       onnx_type_name(c->out[0]->type));
 	return 0;
 }

@@ -29,6 +29,10 @@ int onnx_transpose_shape(struct onnx_ctx *c)
 	return onnx_out_shape(c, 0, x->type, x->rank, dim);
 }
 
+struct text {
+	char s[ONNX_TEXT_SIZE];
+};
+
 #define COPY_STRIDED(type)                                                         \
 	do {                                                                       \
 		type *o_ = (type *)o;                                              \
@@ -43,10 +47,14 @@ static void copy_strided(void *o, const void *x, int64_t step, int64_t n, size_t
 		memcpy(o, x, (size_t)n * size);
 	else if (size == 1)
 		COPY_STRIDED(uint8_t);
+	else if (size == 2)
+		COPY_STRIDED(uint16_t);
 	else if (size == 4)
 		COPY_STRIDED(uint32_t);
-	else
+	else if (size == 8)
 		COPY_STRIDED(uint64_t);
+	else
+		COPY_STRIDED(struct text);
 }
 
 /* Output element (i, j, ...) is input element origin + i * step[0] + j * step[1] + ... */
@@ -297,6 +305,8 @@ int onnx_flatten_run(struct onnx_ctx *c)
 
 int onnx_identity_shape(struct onnx_ctx *c)
 {
+	if (onnx_is_list(c->in[0]))
+		return onnx_set_list(c->out[0], c->in[0]->type, c->in[0]->item, c->err);
 	return onnx_same_shape(c);
 }
 

@@ -104,41 +104,80 @@ static int read_initializers(struct reader *r)
 	return 0;
 }
 
-/*
- * The declared type of a graph input or output; a dimension that is left open becomes -1.  *@rank
- * is -1 where no shape is declared.
- */
-static int declared(struct reader *r, const Onnx__ValueInfoProto *v, int *type, int *rank,
-		    int64_t *dim)
+/* What a graph input or output is declared to be. */
+struct declaration {
+	int kind;                   /* of a list; 0: a tensor */
+	int type;                   /* of the elements, 0 where it is left open */
+	int rank;                   /* -1: no shape is given */
+	int64_t dim[ONNX_RANK_MAX]; /* -1: left open */
+};
+
+/* The tensor type inside of @v's type, and what is wrapped around it; NULL: anything else. */
+static const Onnx__TypeProto__Tensor *unwrap(const Onnx__ValueInfoProto *v, int *kind)
+{
+	const Onnx__TypeProto *t = v->type;
+	bool optional = t->value_case == ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE;
+	bool sequence;
+
+	if (optional)
+		t = t->optional_type->elem_type;
+	sequence = t && t->value_case == ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE;
+	if (sequence)
+		t = t->sequence_type->elem_type;
+	*kind = optional ? (sequence ? ONNX_OPTIONAL_SEQUENCE : ONNX_OPTIONAL)
+			 : sequence ? ONNX_SEQUENCE : 0;
+	return t && t->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE ? t->tensor_type : NULL;
+}
+
+static int declared(struct reader *r, const Onnx__ValueInfoProto *v, struct declaration *out)
 {
 	const Onnx__TypeProto__Tensor *t;
 
 	if (!v->type || v->type->value_case == ONNX__TYPE_PROTO__VALUE__NOT_SET)
 		return hw_fail(r->err, -EBADMSG, "\"%.100s\" has no type", text(v->name));
-	if (v->type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
-		return hw_fail(r->err, -ENOTSUP, "\"%.100s\" is not a tensor", text(v->name));
-	t = v->type->tensor_type;
-	*type = t->elem_type;
-	*rank = -1;
-	if (!t->shape)
+	t = unwrap(v, &out->kind);
+	if (!t)
+		return hw_fail(r->err, -ENOTSUP, "\"%.100s\" is neither a tensor nor a sequence "
+			       "of them", text(v->name));
+	out->type = t->elem_type;
+	out->rank = -1;
+	if (!t->shape || out->kind)
 		return 0;
 	if (t->shape->n_dim > ONNX_RANK_MAX)
 		return hw_fail(r->err, -ENOTSUP,
 			       "\"%.100s\" has %zu dimensions, at most %d are supported",
 			       text(v->name), t->shape->n_dim, ONNX_RANK_MAX);
-	*rank = (int)t->shape->n_dim;
-	for (int i = 0; i < *rank; i++) {
+	out->rank = (int)t->shape->n_dim;
+	for (int i = 0; i < out->rank; i++) {
 		const Onnx__TensorShapeProto__Dimension *d = t->shape->dim[i];
 
-		dim[i] = -1;
+		out->dim[i] = -1;
 		if (d->value_case != ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE)
 			continue;
 		if (d->dim_value < 0)
 			return hw_fail(r->err, -EBADMSG, "\"%.100s\": dimension %d is %lld",
 				       text(v->name), i, (long long)d->dim_value);
-		dim[i] = d->dim_value;
+		out->dim[i] = d->dim_value;
 	}
 	return 0;
+}
+
+/* @t becomes the value that @d declares. */
+static int declared_value(struct reader *r, struct declaration *d, const char *name,
+			  struct onnx_tensor *t)
+{
+	if (d->kind)
+		return onnx_set_list(t, d->kind, d->type, r->err);
+	if (d->rank < 0)
+		return hw_fail(r->err, -ENOTSUP, "input \"%.100s\" has no fixed shape", name);
+	for (int k = 0; k < d->rank; k++) {
+		if (d->dim[k] < 0 && k)
+			return hw_fail(r->err, -ENOTSUP,
+				       "input \"%.100s\": dimension %d is not fixed", name, k);
+		if (d->dim[k] < 0)
+			d->dim[k] = 1; /* the batch */
+	}
+	return onnx_set_shape(t, d->type, (unsigned int)d->rank, d->dim, r->err);
 }
 
 static int read_inputs(struct reader *r)
@@ -147,28 +186,16 @@ static int read_inputs(struct reader *r)
 		const Onnx__ValueInfoProto *v = r->p->input[i];
 		const char *name = text(v->name);
 		struct onnx_tensor t = {0};
-		int64_t dim[ONNX_RANK_MAX];
-		int type, rank, ret, at;
+		struct declaration d;
 		size_t slot;
+		int ret, at = find(r, name, &slot);
 
-		at = find(r, name, &slot);
 		if (at >= 0 && r->g->values[at].constant)
 			continue; /* an initializer's default, as IR versions before 4 list them */
-		ret = declared(r, v, &type, &rank, dim);
+		ret = declared(r, v, &d);
 		if (ret < 0)
 			return ret;
-		if (rank < 0)
-			return hw_fail(r->err, -ENOTSUP, "input \"%.100s\" has no fixed shape",
-				       name);
-		for (int k = 0; k < rank; k++) {
-			if (dim[k] < 0 && k)
-				return hw_fail(r->err, -ENOTSUP,
-					       "input \"%.100s\": dimension %d is not fixed", name,
-					       k);
-			if (dim[k] < 0)
-				dim[k] = 1; /* the batch */
-		}
-		ret = onnx_set_shape(&t, type, (unsigned int)rank, dim, r->err);
+		ret = declared_value(r, &d, name, &t);
 		if (ret < 0)
 			return hw_fail_context(r->err, ret, "input \"%.100s\"", name);
 		at = add_value(r, name, &t);
@@ -187,29 +214,30 @@ static int read_outputs(struct reader *r)
 		const Onnx__ValueInfoProto *v = r->p->output[i];
 		const char *name = text(v->name);
 		const struct onnx_tensor *t;
-		int64_t dim[ONNX_RANK_MAX];
-		int type, rank, at, ret;
+		struct declaration d;
 		size_t slot;
+		int ret, at = find(r, name, &slot);
 
-		at = find(r, name, &slot);
 		if (at < 0)
 			return hw_fail(r->err, -EBADMSG, "nothing computes the output \"%.100s\"",
 				       name);
 		t = &r->g->values[at];
-		ret = declared(r, v, &type, &rank, dim);
+		ret = declared(r, v, &d);
 		if (ret < 0)
 			return ret;
-		if ((type && type != (int)t->type) || (rank >= 0 && (unsigned int)rank != t->rank))
+		if (d.kind != (onnx_is_list(t) ? (int)t->type : 0) ||
+		    (d.type && d.type != (int)(d.kind ? t->item : t->type)) ||
+		    (d.rank >= 0 && (unsigned int)d.rank != t->rank))
 			return hw_fail(r->err, -EBADMSG,
 				       "output \"%.100s\" is declared with another type or rank",
 				       name);
-		for (int k = 0; k < rank; k++)
-			if (dim[k] >= 0 && dim[k] != t->dim[k])
+		for (int k = 0; k < d.rank; k++)
+			if (d.dim[k] >= 0 && d.dim[k] != t->dim[k])
 				return hw_fail(
 					r->err, -EBADMSG,
 					"output \"%.100s\": dimension %d is declared as %lld, "
 					"but comes out as %lld",
-					name, k, (long long)dim[k], (long long)t->dim[k]);
+					name, k, (long long)d.dim[k], (long long)t->dim[k]);
 		r->g->outputs[r->g->n_outputs++] = at;
 	}
 	return 0;

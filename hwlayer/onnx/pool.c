@@ -5,6 +5,9 @@
 
 #include "onnx/internal.h"
 
+/* Elements below which a piece of work is not worth waking up a thread for. */
+#define WORK_MIN 16384
+
 struct worker {
 	struct onnx_pool *pool;
 	unsigned int index;
@@ -115,4 +118,31 @@ void onnx_pool_run(struct onnx_pool *p, void (*fn)(void *arg, size_t item, unsig
 	while (p->busy)
 		pthread_cond_wait(&p->done, &p->lock);
 	pthread_mutex_unlock(&p->lock);
+}
+
+struct ranges {
+	struct onnx_ctx *c;
+	void (*fn)(struct onnx_ctx *c, size_t from, size_t to);
+	size_t n, chunk;
+};
+
+static void range_item(void *arg, size_t item, unsigned int worker)
+{
+	const struct ranges *r = arg;
+	size_t from = item * r->chunk, to = from + r->chunk;
+
+	(void)worker;
+	r->fn(r->c, from, to < r->n ? to : r->n);
+}
+
+void onnx_ranges(struct onnx_ctx *c, size_t n, size_t work,
+		 void (*fn)(struct onnx_ctx *c, size_t from, size_t to))
+{
+	size_t pieces = c->workers > 1 ? work / WORK_MIN : 1;
+	struct ranges r = {.c = c, .fn = fn, .n = n};
+
+	pieces = pieces < 1 ? 1 : pieces > 4 * c->workers ? 4 * c->workers : pieces;
+	r.chunk = (size_t)ceil_div(n, pieces);
+	if (n)
+		onnx_pool_run(c->pool, range_item, &r, (size_t)ceil_div(n, r.chunk));
 }

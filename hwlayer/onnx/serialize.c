@@ -61,6 +61,17 @@ static void *message(struct pieces *p, size_t size, const void *init)
 	return m;
 }
 
+static ProtobufCBinaryData *texts(struct pieces *p, const struct onnx_tensor *t)
+{
+	ProtobufCBinaryData *d = piece(p, t->elements, sizeof(*d));
+
+	for (size_t i = 0; d && i < t->elements; i++) {
+		d[i].data = (uint8_t *)t->data + i * ONNX_TEXT_SIZE;
+		d[i].len = strnlen((const char *)d[i].data, ONNX_TEXT_SIZE);
+	}
+	return d;
+}
+
 static Onnx__TensorProto *tensor_proto(struct pieces *p, const struct onnx_tensor *t, char *name)
 {
 	Onnx__TensorProto *m = MESSAGE(Onnx__TensorProto, ONNX__TENSOR_PROTO__INIT);
@@ -72,6 +83,11 @@ static Onnx__TensorProto *tensor_proto(struct pieces *p, const struct onnx_tenso
 	m->data_type = t->type;
 	m->n_dims = t->rank;
 	m->dims = (int64_t *)(uintptr_t)t->dim;
+	if (t->type == ONNX_TEXT) {
+		m->n_string_data = t->elements;
+		m->string_data = texts(p, t);
+		return m;
+	}
 	m->has_raw_data = 1;
 	m->raw_data.len = onnx_tensor_bytes(t);
 	m->raw_data.data = t->data;
@@ -131,9 +147,9 @@ static Onnx__NodeProto *node_proto(struct pieces *p, const struct onnx_node *n, 
 	return m;
 }
 
-static Onnx__ValueInfoProto *value_info(struct pieces *p, const struct onnx_tensor *t, char *name)
+/* The type of a tensor of @t's rank and dimensions. */
+static Onnx__TypeProto *tensor_type(struct pieces *p, const struct onnx_tensor *t)
 {
-	Onnx__ValueInfoProto *m = MESSAGE(Onnx__ValueInfoProto, ONNX__VALUE_INFO_PROTO__INIT);
 	Onnx__TypeProto *type = MESSAGE(Onnx__TypeProto, ONNX__TYPE_PROTO__INIT);
 	Onnx__TypeProto__Tensor *tensor = MESSAGE(Onnx__TypeProto__Tensor,
 						  ONNX__TYPE_PROTO__TENSOR__INIT);
@@ -141,7 +157,7 @@ static Onnx__ValueInfoProto *value_info(struct pieces *p, const struct onnx_tens
 						ONNX__TENSOR_SHAPE_PROTO__INIT);
 	Onnx__TensorShapeProto__Dimension **dim = piece(p, t->rank, sizeof(*dim));
 
-	if (!m || !type || !tensor || !shape || !dim)
+	if (!type || !tensor || !shape || !dim)
 		return NULL;
 	for (unsigned int i = 0; i < t->rank; i++) {
 		dim[i] = MESSAGE(Onnx__TensorShapeProto__Dimension,
@@ -154,12 +170,52 @@ static Onnx__ValueInfoProto *value_info(struct pieces *p, const struct onnx_tens
 	shape->n_dim = t->rank;
 	shape->dim = dim;
 	tensor->has_elem_type = 1;
-	tensor->elem_type = t->type;
-	tensor->shape = shape;
+	tensor->elem_type = onnx_is_list(t) ? t->item : t->type;
+	tensor->shape = onnx_is_list(t) ? NULL : shape;
 	type->value_case = ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
 	type->tensor_type = tensor;
+	return type;
+}
+
+static Onnx__TypeProto *value_type(struct pieces *p, const struct onnx_tensor *t)
+{
+	Onnx__TypeProto *type = tensor_type(p, t), *outer;
+
+	if (type && (t->type == ONNX_SEQUENCE || t->type == ONNX_OPTIONAL_SEQUENCE)) {
+		outer = MESSAGE(Onnx__TypeProto, ONNX__TYPE_PROTO__INIT);
+		if (!outer)
+			return NULL;
+		outer->value_case = ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE;
+		outer->sequence_type = MESSAGE(Onnx__TypeProto__Sequence,
+					       ONNX__TYPE_PROTO__SEQUENCE__INIT);
+		if (!outer->sequence_type)
+			return NULL;
+		outer->sequence_type->elem_type = type;
+		type = outer;
+	}
+	if (type && (t->type == ONNX_OPTIONAL || t->type == ONNX_OPTIONAL_SEQUENCE)) {
+		outer = MESSAGE(Onnx__TypeProto, ONNX__TYPE_PROTO__INIT);
+		if (!outer)
+			return NULL;
+		outer->value_case = ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE;
+		outer->optional_type = MESSAGE(Onnx__TypeProto__Optional,
+					       ONNX__TYPE_PROTO__OPTIONAL__INIT);
+		if (!outer->optional_type)
+			return NULL;
+		outer->optional_type->elem_type = type;
+		type = outer;
+	}
+	return type;
+}
+
+static Onnx__ValueInfoProto *value_info(struct pieces *p, const struct onnx_tensor *t, char *name)
+{
+	Onnx__ValueInfoProto *m = MESSAGE(Onnx__ValueInfoProto, ONNX__VALUE_INFO_PROTO__INIT);
+
+	if (!m)
+		return NULL;
 	m->name = name;
-	m->type = type;
+	m->type = value_type(p, t);
 	return m;
 }
 

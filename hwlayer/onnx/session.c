@@ -3,9 +3,6 @@
  * Running a graph.  Everything is laid out when the session is made: each activation gets a place
  * in one arena, given back after its last use; a run only computes.
  */
-#include <cblas.h>
-#include <pthread.h>
-
 #include "onnx/internal.h"
 
 #define ALIGN 64u
@@ -23,17 +20,12 @@ struct onnx_session {
 	size_t n_steps;
 	size_t *offset;             /* in the arena, by value */
 	uint8_t *arena, *scratch;
+	size_t bytes;               /* of both */
 	float **hook_out;
 	struct onnx_pool *pool;
 	onnx_hook hook;
 	void *hook_user;
 };
-
-/* OpenBLAS has one setting for the process; threads are this file's business, not its. */
-static void blas_single(void)
-{
-	openblas_set_num_threads(1);
-}
 
 /* ----------------------------------------------------------------- planning */
 
@@ -144,6 +136,7 @@ static int plan_arena(struct onnx_session *s, struct hw_error *err)
 	}
 	if (p.top <= ARENA_MAX)
 		s->arena = aligned_alloc(ALIGN, p.top ? p.top : ALIGN);
+	s->bytes += p.top;
 	if (!s->arena) {
 		r = hw_fail(err, -ENOMEM, "no memory for %zu bytes of activations", p.top);
 		goto out;
@@ -186,6 +179,7 @@ static int make_steps(struct onnx_session *s, unsigned int threads, struct hw_er
 	}
 	s->hook_out = calloc(most_out, sizeof(*s->hook_out));
 	s->scratch = aligned_alloc(ALIGN, align_up(scratch + 1, ALIGN));
+	s->bytes += scratch;
 	if (!s->hook_out || !s->scratch)
 		return hw_fail(err, -ENOMEM, "no memory for %zu bytes of work space", scratch);
 	for (size_t i = 0; i < g->n_nodes; i++)
@@ -196,11 +190,9 @@ static int make_steps(struct onnx_session *s, unsigned int threads, struct hw_er
 int onnx_session_new(const struct onnx_graph *g, unsigned int threads, struct onnx_session **out,
 		     struct hw_error *err)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct onnx_session *s = calloc(1, sizeof(*s));
 	int r;
 
-	pthread_once(&once, blas_single);
 	if (!s)
 		return hw_fail(err, -ENOMEM, "no memory");
 	s->g = g;
@@ -241,6 +233,11 @@ void onnx_session_free(struct onnx_session *s)
 	free(s->scratch);
 	free(s->hook_out);
 	free(s);
+}
+
+size_t onnx_session_bytes(const struct onnx_session *s)
+{
+	return s->bytes;
 }
 
 void onnx_session_set_hook(struct onnx_session *s, onnx_hook hook, void *user)

@@ -163,6 +163,28 @@ void onnx_broadcast_strides(const struct onnx_tensor *t, unsigned int rank, int6
 	}
 }
 
+int onnx_spatial_input(const struct onnx_ctx *c)
+{
+	const struct onnx_tensor *x = c->in[0];
+
+	if (x->rank < 3)
+		return hw_fail(c->err, -EBADMSG, "the input has %u dimensions, not N, C and more",
+			       x->rank);
+	if (x->rank > 2 + ONNX_SPATIAL_MAX)
+		return hw_fail(c->err, -ENOTSUP, "%u spatial dimensions", x->rank - 2);
+	return onnx_need_type(c, 0, ONNX_F32);
+}
+
+int onnx_kernel_shape(const struct onnx_ctx *c, size_t nd, const int64_t **kernel)
+{
+	size_t n;
+
+	*kernel = onnx_attr_ints(c, "kernel_shape", &n);
+	if (*kernel && n != nd)
+		return hw_fail(c->err, -EBADMSG, "kernel_shape has %zu entries, not %zu", n, nd);
+	return 0;
+}
+
 /* List attribute of @nd entries between @min and the element limit; 1 or 0 where it is absent. */
 static int window_attr(const struct onnx_ctx *c, const char *name, size_t nd, int64_t min,
 		       int64_t *v)

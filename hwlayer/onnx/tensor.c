@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
-/* Tensors: element types, checked shapes, single elements of any type. */
+/* Tensors: element types, checked shapes, memory. */
 #include "onnx/internal.h"
 
 static const struct {
 	const char *name;
 	size_t size;
 } types[] = {
-	[ONNX_F32] = {"float", 4},  [ONNX_U8] = {"uint8", 1},   [ONNX_I8] = {"int8", 1},
-	[4] = {"uint16", 0},        [5] = {"int16", 0},         [ONNX_I32] = {"int32", 4},
-	[ONNX_I64] = {"int64", 8},  [8] = {"string", 0},        [ONNX_BOOL] = {"bool", 1},
-	[10] = {"float16", 0},      [ONNX_F64] = {"double", 8}, [12] = {"uint32", 0},
-	[13] = {"uint64", 0},       [14] = {"complex64", 0},    [15] = {"complex128", 0},
-	[16] = {"bfloat16", 0},
+	[ONNX_F32] = {"float", 4},   [ONNX_U8] = {"uint8", 1},    [ONNX_I8] = {"int8", 1},
+	[ONNX_U16] = {"uint16", 2},  [ONNX_I16] = {"int16", 2},   [ONNX_I32] = {"int32", 4},
+	[ONNX_I64] = {"int64", 8},   [ONNX_BOOL] = {"bool", 1},   [ONNX_F16] = {"float16", 2},
+	[ONNX_F64] = {"double", 8},  [ONNX_U32] = {"uint32", 4},  [ONNX_U64] = {"uint64", 8},
+	[ONNX_BF16] = {"bfloat16", 2}, [ONNX_TEXT] = {"string", ONNX_TEXT_SIZE},
+	[14] = {"complex64", 0},     [15] = {"complex128", 0},
+	[ONNX_SEQUENCE] = {"sequence", 0}, [ONNX_OPTIONAL] = {"optional", 0},
+	[ONNX_OPTIONAL_SEQUENCE] = {"optional sequence", 0},
 };
 
 size_t onnx_type_size(int type)
@@ -21,7 +23,8 @@ size_t onnx_type_size(int type)
 
 const char *onnx_type_name(int type)
 {
-	return type > 0 && (size_t)type < ARRAY_SIZE(types) ? types[type].name : "undefined";
+	return type > 0 && (size_t)type < ARRAY_SIZE(types) && types[type].name ? types[type].name
+										: "undefined";
 }
 
 int onnx_set_shape(struct onnx_tensor *t, int type, unsigned int rank, const int64_t *dim,
@@ -55,9 +58,21 @@ int onnx_set_shape(struct onnx_tensor *t, int type, unsigned int rank, const int
 	return 0;
 }
 
+int onnx_set_list(struct onnx_tensor *t, int kind, int item, struct hw_error *err)
+{
+	if (!onnx_type_size(item))
+		return hw_fail(err, -ENOTSUP, "element type %d (%s) is not supported", item,
+			       onnx_type_name(item));
+	t->type = (enum onnx_type)kind;
+	t->item = (enum onnx_type)item;
+	t->rank = 0;
+	t->elements = 1;
+	return 0;
+}
+
 size_t onnx_tensor_bytes(const struct onnx_tensor *t)
 {
-	return t->elements * onnx_type_size(t->type);
+	return t->elements * (onnx_is_list(t) ? sizeof(struct onnx_list) : onnx_type_size(t->type));
 }
 
 int onnx_tensor_alloc(struct onnx_tensor *t)
@@ -73,82 +88,4 @@ void onnx_tensor_clear(struct onnx_tensor *t)
 	free(t->name);
 	free(t->data);
 	*t = (struct onnx_tensor){0};
-}
-
-/* Conversion of an out-of-range double to an integer is undefined in C: saturate instead. */
-static int64_t to_i64(double v)
-{
-	if (isnan(v))
-		return 0;
-	if (v >= 9223372036854775808.0)
-		return INT64_MAX;
-	if (v < -9223372036854775808.0)
-		return INT64_MIN;
-	return (int64_t)v;
-}
-
-int64_t onnx_load_i(const struct onnx_tensor *t, size_t at)
-{
-	switch (t->type) {
-	case ONNX_F32:
-		return to_i64(((const float *)t->data)[at]);
-	case ONNX_F64:
-		return to_i64(((const double *)t->data)[at]);
-	case ONNX_I32:
-		return ((const int32_t *)t->data)[at];
-	case ONNX_I64:
-		return ((const int64_t *)t->data)[at];
-	case ONNX_I8:
-		return ((const int8_t *)t->data)[at];
-	case ONNX_U8:
-	case ONNX_BOOL:
-		return ((const uint8_t *)t->data)[at];
-	}
-	return 0;
-}
-
-double onnx_load_d(const struct onnx_tensor *t, size_t at)
-{
-	if (t->type == ONNX_F32)
-		return ((const float *)t->data)[at];
-	if (t->type == ONNX_F64)
-		return ((const double *)t->data)[at];
-	return (double)onnx_load_i(t, at);
-}
-
-void onnx_store_i(struct onnx_tensor *t, size_t at, int64_t v)
-{
-	switch (t->type) {
-	case ONNX_F32:
-		((float *)t->data)[at] = (float)v;
-		break;
-	case ONNX_F64:
-		((double *)t->data)[at] = (double)v;
-		break;
-	case ONNX_I32:
-		((uint32_t *)t->data)[at] = (uint32_t)v;
-		break;
-	case ONNX_I64:
-		((int64_t *)t->data)[at] = v;
-		break;
-	case ONNX_I8:
-	case ONNX_U8:
-		((uint8_t *)t->data)[at] = (uint8_t)v;
-		break;
-	case ONNX_BOOL:
-		((uint8_t *)t->data)[at] = v != 0;
-		break;
-	}
-}
-
-void onnx_store_d(struct onnx_tensor *t, size_t at, double v)
-{
-	if (t->type == ONNX_F32)
-		((float *)t->data)[at] = (float)v;
-	else if (t->type == ONNX_F64)
-		((double *)t->data)[at] = v;
-	else if (t->type == ONNX_BOOL)
-		((uint8_t *)t->data)[at] = v != 0;
-	else
-		onnx_store_i(t, at, to_i64(v));
 }
