@@ -125,6 +125,14 @@ struct hef_nms {
 	char original_name[HW_NAME_MAX];
 };
 
+/* The layer that an on-chip NMS was before it was split into parts (5.9): what the user sees. */
+struct hef_fused {
+	char name[HW_NAME_MAX];
+	enum hw_order order;
+	uint8_t data_bytes;
+	struct hef_nms nms;
+};
+
 /*
  * One edge layer.  For MUX, @sub are the predecessors (leaves or muxes); for PLANES, the planes.
  * Each plane is a boundary stream of its own.
@@ -153,6 +161,7 @@ struct hef_layer {
 	struct hw_quant *feature_quant;
 	bool has_nms;
 	struct hef_nms nms;
+	const struct hef_fused *fused;    /* a part of a split NMS: the whole; NULL otherwise */
 	bool has_pad;
 	uint32_t pad;
 	/* inter-context, DDR: the other end */
@@ -180,6 +189,53 @@ struct hef_context {
 	} bursts[256];
 };
 
+/*
+ * Work left to the host on outputs of the chip (5.12 to 5.15); net-flow files only.  Layers point
+ * into the core op that the op belongs to.
+ */
+enum hef_op_kind {
+	HEF_OP_YOLOV5,
+	HEF_OP_YOLOX,
+	HEF_OP_SSD,
+	HEF_OP_IOU,
+	HEF_OP_YOLOV5_SEG,
+	HEF_OP_YOLOV8,
+	HEF_OP_ARGMAX,
+	HEF_OP_SOFTMAX,
+};
+
+/* Boxes of one scale: where their features are and what they are relative to. */
+struct hef_decoder {
+	const struct hef_layer *boxes;    /* YOLOv5, segmentation: all features are in here */
+	const struct hef_layer *classes, *objectness; /* NULL where the kind has none */
+	uint32_t stride;
+	size_t n_anchors;
+	float *anchor_heights, *anchor_widths; /* pixels; SSD: fractions of the image */
+};
+
+struct hef_op {
+	enum hef_op_kind kind;
+	char *name;                       /* for error texts */
+	char output[HW_NAME_MAX];         /* name of its vstream */
+	size_t n_inputs;
+	const struct hef_layer **inputs;
+	/* argmax, softmax: what the output pad asks for; 0: automatic (5.15) */
+	uint32_t out_order, out_type;     /* numbered as enum hw_order, enum hw_type */
+	/* all kinds of NMS */
+	bool boxes_only;
+	double score_threshold, iou_threshold; /* rounded to f32 (5.13) */
+	uint32_t max_per_class, classes;
+	bool background_removal;
+	uint32_t background_index;
+	double image_height, image_width; /* not of IOU */
+	uint32_t centers_scale, boxes_scale;   /* SSD */
+	uint32_t ty, tx, th, tw;          /* SSD: where the four box values are */
+	double mask_threshold;            /* segmentation */
+	const struct hef_layer *prototypes;
+	size_t n_decoders;
+	struct hef_decoder *decoders;
+};
+
 struct hef_core_op {
 	uint32_t layout;                  /* cluster bitmap or HEF_LAYOUT_ANY */
 	uint8_t cfg_channels;             /* 1.. */
@@ -189,6 +245,8 @@ struct hef_core_op {
 	size_t n_networks;                /* networks_names, or 0 */
 	char **networks;
 	bool can_fast_batch_switch;       /* 4.11 */
+	size_t n_ops;
+	struct hef_op *ops;               /* file order */
 };
 
 struct hef_group {
@@ -199,7 +257,6 @@ struct hef_group {
 	char **outputs_order;             /* sorted_output_names (4.5) */
 	size_t n_networks;                /* networks shown to the user (4.4), "group/network" */
 	char **networks;
-	size_t n_host_ops;                /* NMS, logits: 5.13, 5.15; opaque here until they are decoded */
 };
 
 /* Which switches a file sets (3.1). */

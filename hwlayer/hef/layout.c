@@ -65,7 +65,7 @@ static const char *order_name(enum hw_order order)
 }
 
 /* 5.3, last column */
-static enum hw_order default_order(enum hw_order hw)
+enum hw_order hef_default_order(enum hw_order hw)
 {
 	switch (hw) {
 	case HW_ORDER_NHCW:
@@ -433,7 +433,7 @@ int hef_layout_init(const struct hef_layer *layer, enum hw_type type, enum hw_or
 	l.user.height = layer->height;
 	l.user.width = layer->width;
 	l.user.features = layer->features;
-	l.user.order = order == HW_ORDER_AUTO ? default_order(layer->order) : order;
+	l.user.order = order == HW_ORDER_AUTO ? hef_default_order(layer->order) : order;
 	l.user.quant = layer->quant;
 	l.user.elements = (size_t)layer->height * layer->width * layer->features;
 	l.user.frame_bytes = l.user.elements * type_bytes(l.user.type);

@@ -8,6 +8,9 @@
 
 #include "hef/hef.h"
 
+/* What a user gets or hands in for a hardware order unless he asks for another (5.3). */
+enum hw_order hef_default_order(enum hw_order hw);
+
 /* One direction of one stream, prepared once, applied to every frame. */
 struct hef_layout {
 	struct hw_tensor_info user;

@@ -77,13 +77,12 @@ int parse_format(struct parse *p, const ProtoHEFEdgeLayerBase *base, enum hw_ord
 int parse_data_bytes(struct parse *p, const ProtoHEFEdgeLayerBase *base, uint8_t *out);
 int parse_name(struct parse *p, const char *what, char to[HW_NAME_MAX], const char *from);
 int parse_nms(struct parse *p, const ProtoHEFNmsInfo *nms, struct hef_nms *out);
-int check_fused(struct parse *p, const ProtoHEFFusedLayersMetadata *fused,
-		const struct hef_nms *part);
+int parse_fused(struct parse *p, const ProtoHEFFusedLayersMetadata *fused,
+		const struct hef_nms *part, const struct hef_fused **out);
 int parse_quant(struct parse *p, const ProtoHEFEdgeLayerNumericInfo *num, struct hef_layer *out);
 
-/* net_flow.c: 5.12, 5.13, 5.15 */
-int parse_host_ops(struct parse *p, const ProtoHEFNetworkGroup *ng, const struct hef_core_op *op,
-		   size_t *n_host_ops);
+/* net_flow.c: 5.12, 5.13, 5.15; fills @op's ops */
+int parse_host_ops(struct parse *p, const ProtoHEFNetworkGroup *ng, struct hef_core_op *op);
 
 /* Absent sub-messages read as empty ones; this spells that out at each place. */
 #define OR_EMPTY(ptr, empty) ((ptr) ? (ptr) : (empty))

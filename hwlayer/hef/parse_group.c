@@ -355,7 +355,7 @@ static int parse_group(struct parse *p, const ProtoHEFNetworkGroup *ng, struct h
 	if (!core_op)
 		return 0;
 	for (size_t i = 0; i < g->n_core_ops; i++) {
-		r = parse_host_ops(p, ng, &g->core_ops[i], &g->n_host_ops);
+		r = parse_host_ops(p, ng, &g->core_ops[i]);
 		if (r < 0)
 			return r;
 	}

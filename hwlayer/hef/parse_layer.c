@@ -215,7 +215,7 @@ static int parse_info(struct edge *e, const ProtoHEFEdgeLayerInfo *info, struct 
 	if (r < 0)
 		return r;
 	if (out->has_nms && out->nms.defused && e->src->fused->network_has_fused_layers)
-		r = check_fused(e->p, e->src->fused, &out->nms);
+		r = parse_fused(e->p, e->src->fused, &out->nms, &out->fused);
 	e->p->layer = outer;
 	return r;
 }

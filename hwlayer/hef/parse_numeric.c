@@ -133,28 +133,29 @@ int parse_nms(struct parse *p, const ProtoHEFNmsInfo *nms, struct hef_nms *out)
 }
 
 /* 5.9: a part must name a whole that is described */
-int check_fused(struct parse *p, const ProtoHEFFusedLayersMetadata *fused,
-		const struct hef_nms *part)
+int parse_fused(struct parse *p, const ProtoHEFFusedLayersMetadata *fused,
+		const struct hef_nms *part, const struct hef_fused **out)
 {
 	for (size_t i = 0; i < fused->n_fused_layers; i++) {
 		const ProtoHEFEdgeLayerFused *f = fused->fused_layers[i];
 		const ProtoHEFEdgeLayerInfo *info = OR_EMPTY(f->layer_info, &no_info);
 		const ProtoHEFEdgeLayerBase *base = OR_EMPTY(info->edge_layer_base, &no_base);
-		char name[HW_NAME_MAX];
-		struct hef_nms whole;
-		enum hw_order order;
-		uint8_t bytes;
+		struct hef_fused *whole;
 		int r;
 
 		if (strcmp(info->name, part->original_name))
 			continue;
-		r = parse_name(p, "the name of the whole NMS layer", name, info->name);
+		whole = parse_alloc(p, 1, sizeof(*whole));
+		if (!whole)
+			return -ENOMEM;
+		r = parse_name(p, "the name of the whole NMS layer", whole->name, info->name);
 		if (!r)
-			r = parse_format(p, base, &order);
+			r = parse_format(p, base, &whole->order);
 		if (!r)
-			r = parse_data_bytes(p, base, &bytes);
+			r = parse_data_bytes(p, base, &whole->data_bytes);
 		if (!r)
-			r = parse_nms(p, OR_EMPTY(f->nms_info, &no_nms), &whole);
+			r = parse_nms(p, OR_EMPTY(f->nms_info, &no_nms), &whole->nms);
+		*out = whole;
 		return r;
 	}
 	return parse_refuse(p, HEF_NOT_FOUND,

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+/* Synthetic HEFs with many kinds of layers and host ops, made with the writer of hefgen.h. */
+#ifndef TESTS_SUPPORT_HEFNET_H
+#define TESTS_SUPPORT_HEFNET_H
+
+#include "support/hefgen.h"
+
+struct hefnet_tensor {
+	const char *name;
+	uint32_t h, w, f;          /* user shape */
+	uint32_t ph, pw, pf;       /* padded, 0: as the user's */
+	uint32_t format;           /* 5.3 */
+	uint32_t data_bytes;       /* 0: 1 */
+	uint32_t pad;              /* 0: none */
+};
+
+/* Message 76 as field @field of @m; @additional: what becomes its additional_info, or NULL. */
+void hefnet_base(struct buf *m, unsigned int field, const struct hefnet_tensor *t, uint32_t sys,
+		 struct buf *additional);
+/* Message 68 */
+void hefnet_info(struct buf *info, const struct hefnet_tensor *t, uint32_t sys, struct buf *additional);
+/* A boundary layer as an edge layer of the context metadata @meta */
+void hefnet_layer(struct buf *meta, const struct hefnet_tensor *t, bool input, uint32_t sys,
+		  struct buf *additional);
+/* A network of the given tensors and nothing that is in A.1's beyond what is needed to parse. */
+void hefnet_begin(struct hefgen *g, const char *group, const struct hefnet_tensor *in, size_t n_in,
+		  const struct hefnet_tensor *out, size_t n_out);
+/* The next name of the output order */
+void hefnet_sorted(struct hefgen *g, const char *name);
+/*
+ * Append the op with member @kind of ProtoHEFOp; its inputs are fed by core outputs @first_pad and
+ * the @inputs - 1 behind it.
+ */
+void hefnet_op(struct hefgen *g, unsigned int kind, struct buf *member, uint32_t first_pad,
+	       uint32_t inputs, const char *output);
+void pb_double(struct buf *m, unsigned int field, double v);
+/* Fields 1 to 4 of message 22 */
+void hefnet_nms(struct buf *nms, double score, double iou, uint32_t per_class, uint32_t classes);
+/* The first example of hef-format 8.5 */
+void hefnet_yolov8(struct hefgen *g);
+
+/* The listing of a finished @g, which is used up; free() it. */
+char *hefnet_listing(struct hefgen *g, bool streams);
+
+#endif
