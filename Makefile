@@ -4,7 +4,7 @@
 #   make check      all tests; last line "N passed, N failed, N skipped"
 #   make bench      figures of speed (no assertions)
 #   make run        the daemon on the software chip with the default model
-#   make install    DESTDIR=, PREFIX=
+#   make install    DESTDIR=, PREFIX=, LIBDIR=
 #
 # Knobs: O=dir (out), V=1 (show commands), SAN=1 (ASan+UBSan), SAN=thread (TSan), CC=, DEBUG=1, SHARED=dir
 
@@ -13,6 +13,7 @@ V ?= 0
 SAN ?= 0
 DEBUG ?= 0
 PREFIX ?= /usr
+LIBDIR ?= $(PREFIX)/lib
 SHARED ?= $(abspath ../shared)
 VERSION := 0.1.0
 
@@ -49,7 +50,7 @@ endif
 LIBS = $(shell pkg-config --libs $(PKGS_LIB)) -lopenblas -lm -pthread
 
 # ------------------------------------------------------------------ library
-LIB_DIRS := util pci backend chip vdma hef network infer mock onnx build manifest
+LIB_DIRS := util pci backend chip vdma hef network trace infer mock onnx build manifest
 LIB_SRCS := $(foreach d,$(LIB_DIRS),$(wildcard hwlayer/$(d)/*.c))
 GEN_SRCS := $(O)/gen/hef.pb-c.c $(O)/gen/onnx.pb-c.c
 LIB_OBJS := $(LIB_SRCS:%.c=$(O)/%.o) $(GEN_SRCS:.c=.o)
@@ -61,7 +62,7 @@ LIB := $(O)/libhwlayer.a
 PROGS := $(if $(HWCTL_OBJS),$(O)/hwctl) $(if $(DAEMON_OBJS),$(O)/hailo-inferenced)
 MODELS := $(if $(HWCTL_OBJS),$(patsubst deploy/models/%.onnx,$(O)/models/%.hef,$(wildcard deploy/models/*.onnx)))
 
-all: $(LIB) $(PROGS) $(MODELS)
+all: $(LIB) $(PROGS) $(MODELS) $(O)/hwlayer.pc
 
 $(LIB): $(LIB_OBJS)
 	$(call say,AR,$@)
@@ -112,7 +113,7 @@ TEST_SRCS := $(wildcard tests/unit/test_*.c tests/mock/test_*.c tests/golden/tes
 TEST_BINS := $(TEST_SRCS:%.c=$(O)/%)
 TEST_SUPPORT := $(patsubst %.c,$(O)/%.o,$(wildcard tests/support/*.c))
 TEST_SCRIPTS := $(wildcard tests/*/test_*.sh tests/*/test_*.py)
-TEST_ENV = TOP='$(CURDIR)' OUT='$(abspath $(O))' HAILO_SHARED='$(SHARED)' SAN='$(SAN)'
+TEST_ENV = TOP='$(CURDIR)' OUT='$(abspath $(O))' HAILO_SHARED='$(SHARED)' SAN='$(SAN)' CC='$(CC)'
 
 $(O)/tests/%: tests/%.c $(TEST_SUPPORT) $(LIB)
 	$(call say,TEST,$@)
@@ -132,15 +133,32 @@ bench: all $(BENCH_BINS)
 run: all
 	$(Q)HEF_PATH=$(O)/models/imu-motion.hef HAILO_DEVICE_ID=mock $(O)/hailo-inferenced
 
+# Always made anew: what is in it depends on PREFIX and LIBDIR of this very call.
+$(O)/hwlayer.pc: deploy/hwlayer.pc.in FORCE
+	@mkdir -p $(@D)
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' \
+		-e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(PKGS_LIB)|' $< >$@
+
+MAN1 := $(wildcard docs/man/*.1)
+MAN8 := $(wildcard docs/man/*.8)
+COMPLETIONS := $(wildcard deploy/completion/*)
+SHARE := $(DESTDIR)$(PREFIX)/share
+
 install: all
-	install -D -m 0755 $(O)/hwctl $(DESTDIR)$(PREFIX)/bin/hwctl
-	install -D -m 0755 $(O)/hailo-inferenced $(DESTDIR)$(PREFIX)/sbin/hailo-inferenced
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/hailo-inference/models $(O)/models/*.hef $(O)/models/*.json
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(O)/hwctl
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/sbin $(O)/hailo-inferenced
+	install -D -m 0644 -t $(DESTDIR)$(LIBDIR) $(LIB)
+	install -D -m 0644 -t $(DESTDIR)$(LIBDIR)/pkgconfig $(O)/hwlayer.pc
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/include/hwlayer include/hwlayer/*.h
+	install -D -m 0644 -t $(SHARE)/hailo-inference/models $(O)/models/*.hef $(O)/models/*.json
+	$(if $(MAN1),install -D -m 0644 -t $(SHARE)/man/man1 $(MAN1))
+	$(if $(MAN8),install -D -m 0644 -t $(SHARE)/man/man8 $(MAN8))
+	$(if $(COMPLETIONS),install -D -m 0644 -t $(SHARE)/bash-completion/completions $(COMPLETIONS))
 
 clean:
 	rm -rf $(O)
 
-.PHONY: all check bench run install clean
+.PHONY: all check bench run install clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 

@@ -31,6 +31,8 @@ static const struct setting {
     {"HEF_PATH", TEXT, FIELD(hef_path), "", 0, 0, "model; its manifest lies beside it as .json"},
     {"HAILO_DEVICE_ID", TEXT, FIELD(device), "auto", 0, 0,
      "auto, 0, a PCI address, mock or mock:8l"},
+    {"MOCK_ONNX", TEXT, FIELD(mock_onnx), "", 0, 0,
+     "with a mock: ONNX file that answers instead of a vendor's HEF"},
     {"NUM_MOTIFS", NUMBER, FIELD(num_motifs), "12", 1, 1024, "motif scores in each answer"},
     {"ALLOW_NO_MOTIFS", BOOL, FIELD(allow_no_motifs), "false", 0, 0,
      "serve zeros as scores when the model has none"},
@@ -185,6 +187,20 @@ static int settle_device(struct config *c, const char *use_real, char *error)
 	return 0;
 }
 
+static int check_mock_onnx(const struct config *c, char *error)
+{
+	if (!c->mock_onnx[0])
+		return 0;
+	if (!c->mock)
+		return bad(error,
+			   "MOCK_ONNX=%.300s: only a chip in software lets a model answer for "
+			   "another, and the device is %s",
+			   c->mock_onnx, c->device);
+	if (access(c->mock_onnx, R_OK))
+		return bad(error, "MOCK_ONNX=%.300s: %s", c->mock_onnx, strerror(errno));
+	return 0;
+}
+
 /* The build tree's model beside the program wins, so that a checkout never runs an installed one.
  */
 static void default_model(char *out, size_t size)
@@ -243,6 +259,9 @@ int config_read(struct config *c, char *(*get)(const char *name), char error[CON
 			return r;
 	}
 	r = settle_device(c, lookup(get, "USE_REAL_MODEL"), error);
+	if (r)
+		return r;
+	r = check_mock_onnx(c, error);
 	if (r)
 		return r;
 	if (!c->hef_path[0])

@@ -18,6 +18,7 @@ struct config {
 	char hef_path[4096];
 	char device[32]; /* as hw_dev_options.device wants it */
 	bool mock;	 /* the device is the chip in software, by explicit order */
+	char mock_onnx[4096]; /* as hw_dev_options.mock_onnx, "" for none */
 	char host[256];
 	uint32_t port;
 	enum hw_log_level log_level;

@@ -417,6 +417,8 @@ void engine_get_status(struct engine *e, struct engine_status *st)
 	memcpy(st->detail, e->detail, sizeof(st->detail));
 	st->info = e->info;
 	st->opened = e->opened;
+	snprintf(st->function, sizeof(st->function), "%s", e->net ? e->function : "none");
+	st->not_inference = strcmp(st->function, "pattern") == 0;
 	st->queued = e->queue.count;
 	st->in_flight = e->flight.count;
 	st->recoveries = e->recoveries;

@@ -61,6 +61,9 @@ struct engine_status {
 	char detail[480];	 /* why it is not ready */
 	struct hw_dev_info info; /* valid when @opened */
 	bool opened;
+	char function[256]; /* what computes the answers, see hw_net_function(); "none" without a
+			     * network */
+	bool not_inference; /* they are a test pattern */
 	uint32_t queued, in_flight;
 	uint64_t recoveries;
 	float utilization; /* percent of the last 10 s with a frame on the chip */
@@ -93,7 +96,10 @@ void engine_submit(struct engine *e, struct job *job);
 
 void engine_get_status(struct engine *e, struct engine_status *st);
 
-/* engine_backend - "vfio", "uio", "mock", or "none" while no device is open; static storage */
+/*
+ * engine_backend - "vfio", "uio", "mock", or "none" while no device is open; static storage.  "mock;
+ * pattern" and "mock; onnx" while a chip in software does not compute the network's own answers.
+ */
 const char *engine_backend(struct engine *e);
 
 #endif

@@ -41,6 +41,7 @@ struct engine {
 	uint64_t recoveries;
 	struct hw_dev_info info;
 	bool opened;
+	char function[256]; /* of the network that is loaded */
 	bool has_temperature;
 	float temperature;
 	float utilization;

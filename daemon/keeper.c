@@ -40,11 +40,18 @@ static bool keeper_sleep(struct engine *e, uint64_t ns, bool wake_on_suspect)
 	return stop;
 }
 
-/* A name that outlives the device: answers carry it from any thread. */
-static const char *backend_name(const char *name)
+/*
+ * A name that outlives the device: answers carry it from any thread.  @function: see
+ * hw_net_function(); NULL while no network is loaded.
+ */
+static const char *backend_name(const char *name, const char *function)
 {
 	static const char *const known[] = {"mock", "vfio", "uio"};
 
+	if (function && strcmp(function, "pattern") == 0)
+		return "mock; pattern";
+	if (function && strncmp(function, "onnx:", 5) == 0)
+		return "mock; onnx";
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (strcmp(known[i], name) == 0)
 			return known[i];
@@ -66,7 +73,10 @@ static void close_device(struct engine *e)
 
 static int open_device(struct engine *e, struct hw_error *err)
 {
-	struct hw_dev_options opt = {.device = e->cfg->device};
+	struct hw_dev_options opt = {
+	    .device = e->cfg->device,
+	    .mock_onnx = e->cfg->mock_onnx[0] ? e->cfg->mock_onnx : NULL,
+	};
 	struct hw_dev_info info;
 	int r = hw_dev_open(&opt, &e->dev, err);
 
@@ -77,7 +87,7 @@ static int open_device(struct engine *e, struct hw_error *err)
 	e->info = info;
 	e->opened = true;
 	pthread_mutex_unlock(&e->lock);
-	__atomic_store_n(&e->backend, backend_name(info.backend), __ATOMIC_RELAXED);
+	__atomic_store_n(&e->backend, backend_name(info.backend, NULL), __ATOMIC_RELAXED);
 	if (info.software_chip)
 		log_warning("%s is a chip in software, not an accelerator", info.bdf);
 	log_info("opened %s: %s, firmware %u.%u.%u, backend %s", info.bdf, info.arch_name,
@@ -129,8 +139,11 @@ static int load_network(struct engine *e, struct hw_error *err)
 	}
 	log_info("loaded %s (%s, sha256 %.16s)", e->model->manifest->name, e->model->hef_path,
 		 e->model->sha256);
+	__atomic_store_n(&e->backend, backend_name(e->info.backend, hw_net_function(net)),
+			 __ATOMIC_RELAXED);
 	pthread_mutex_lock(&e->lock);
 	e->net = net;
+	snprintf(e->function, sizeof(e->function), "%s", hw_net_function(net));
 	e->death = 0;
 	e->suspect = false;
 	e->starved = false;

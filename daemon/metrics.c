@@ -250,9 +250,11 @@ static void print_model(const struct metrics_now *now, FILE *f)
 	label(f, "device", now->device);
 	fputs("} 1\n", f);
 	head(f, "hailo_backend_info", "gauge",
-	     "What answers: the way to the chip, and whether the chip is software.");
-	fprintf(f, "hailo_backend_info{backend=\"%s\",software_chip=\"%s\"} 1\n", now->backend,
+	     "What answers: the way to the chip, whether the chip is software, what computes.");
+	fprintf(f, "hailo_backend_info{backend=\"%s\",software_chip=\"%s\",", now->backend,
 		now->software_chip ? "true" : "false");
+	label(f, "function", now->function);
+	fputs("} 1\n", f);
 	head(f, "hailo_build_info", "gauge", "Service, model file and configuration.");
 	fputs("hailo_build_info{", f);
 	label(f, "version", now->service_version);

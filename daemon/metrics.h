@@ -46,7 +46,7 @@ double metrics_last_inference(struct metrics *m);
 /* What is known at the time of the scrape rather than counted. */
 struct metrics_now {
 	const char *model, *version, *hef_path, *hef_sha, *config, *service_version;
-	const char *device, *backend, *device_id;
+	const char *device, *backend, *function, *device_id;
 	bool loaded, software_chip, has_device, has_temperature;
 	unsigned int motifs_expected, motifs_actual;
 	double temperature, utilization, start_time;

@@ -69,7 +69,8 @@ void api_healthz(struct http_req *rq)
 	cJSON_AddNumberToObject(o, "latency_ms", metrics_last_inference(app->metrics) * 1e3);
 	cJSON_AddStringToObject(o, "backend", st.info.backend);
 	/* Serving, but not everything that the contract promises. */
-	cJSON_AddBoolToObject(o, "degraded", m->source == MOTIFS_NONE);
+	cJSON_AddBoolToObject(o, "degraded", m->source == MOTIFS_NONE || st.not_inference);
+	cJSON_AddStringToObject(o, "function", st.function);
 	cJSON_AddBoolToObject(o, "software_chip", st.info.software_chip);
 	cJSON_AddStringToObject(o, "model_version", m->version);
 	cJSON_AddStringToObject(o, "motif_source", model_source_name(m));
@@ -100,7 +101,8 @@ void api_metrics(struct http_req *rq)
 	now.service_version = hw_version();
 	now.device = st.opened ? st.info.arch_name : "none";
 	now.device_id = st.opened ? st.info.bdf : "none";
-	now.backend = engine_backend(app->engine);
+	now.backend = st.opened ? st.info.backend : "none";
+	now.function = st.function;
 	now.loaded = st.state == ENGINE_READY;
 	now.software_chip = st.opened && st.info.software_chip;
 	now.has_device = st.opened;

@@ -21,17 +21,23 @@ static bool access_ok(const struct backend *be, unsigned int bar, uint32_t off, 
 
 uint32_t backend_read32(struct backend *be, unsigned int bar, uint32_t off)
 {
+	uint32_t value;
+
 	if (!access_ok(be, bar, off, 4))
 		return UINT32_MAX;
 	if (be->bar[bar])
-		return le32toh(*(volatile uint32_t *)(volatile void *)(be->bar[bar] + off));
-	return be->ops->read32(be, bar, off);
+		value = le32toh(*(volatile uint32_t *)(volatile void *)(be->bar[bar] + off));
+	else
+		value = be->ops->read32(be, bar, off);
+	observe(be, mmio, bar, off, 32, false, value);
+	return value;
 }
 
 void backend_write32(struct backend *be, unsigned int bar, uint32_t off, uint32_t value)
 {
 	if (!access_ok(be, bar, off, 4))
 		return;
+	observe(be, mmio, bar, off, 32, true, value);
 	if (be->bar[bar])
 		*(volatile uint32_t *)(volatile void *)(be->bar[bar] + off) = htole32(value);
 	else
@@ -42,6 +48,7 @@ void backend_write16(struct backend *be, unsigned int bar, uint32_t off, uint16_
 {
 	if (!access_ok(be, bar, off, 2))
 		return;
+	observe(be, mmio, bar, off, 16, true, value);
 	if (be->bar[bar])
 		*(volatile uint16_t *)(volatile void *)(be->bar[bar] + off) = htole16(value);
 	else
@@ -59,13 +66,16 @@ int backend_dma_alloc(struct backend *be, size_t size, size_t align, struct back
 	if (r < 0)
 		return r;
 	*out = mem;
+	observe(be, dma, out, true);
 	return 0;
 }
 
 void backend_dma_free(struct backend *be, struct backend_dma *mem)
 {
-	if (mem->virt)
+	if (mem->virt) {
+		observe(be, dma, mem, false);
 		be->ops->dma_free(be, mem);
+	}
 	*mem = (struct backend_dma){0};
 }
 
@@ -78,6 +88,8 @@ void backend_dma_sync(struct backend *be, const struct backend_dma *mem, size_t 
 
 void backend_close(struct backend *be)
 {
-	if (be)
-		be->ops->close(be);
+	if (!be)
+		return;
+	observe(be, close);
+	be->ops->close(be);
 }

@@ -7,6 +7,7 @@
 #ifndef HWLAYER_BACKEND_BACKEND_H
 #define HWLAYER_BACKEND_BACKEND_H
 
+#include "backend/observer.h"
 #include "util/util.h"
 
 /**
@@ -54,6 +55,7 @@ struct backend_ops {
  * @irq_fd: eventfd, valid from open on
  * @name: "mock", "vfio", "uio"
  * @max_read_request: Max_Read_Request_Size in bytes; limits the descriptor page (pcie 7.6)
+ * @observer: who looks on (trace/), NULL: nobody; told with observe()
  */
 struct backend {
 	const struct backend_ops *ops;
@@ -64,21 +66,25 @@ struct backend {
 	char bdf[16];
 	uint16_t vendor, device, subsys_vendor, subsys_device;
 	uint32_t max_read_request;
+	const struct observer *observer;
+	void *observer_user;
 };
 
 struct mock_opts;
 
 /**
  * backend_open - claim a PCI function by the name a user gave
- * @device: as hw_dev_options.device
+ * @opt: its device, and what concerns software chips
  *
- * Return: 0, -ENODEV, -EINVAL (a name that means nothing), -ENOTSUP (a card is there but no
+ * Return: 0, -ENODEV, -EINVAL (a name or a fault that means nothing), -ENOTSUP (a card is there but no
  * backend in this build can take it), ...
  */
-int backend_open(const char *device, struct backend **out, struct hw_error *err);
+int backend_open(const struct hw_dev_options *opt, struct backend **out, struct hw_error *err);
 
 /* The software chip with the given options (NULL: defaults); what tests and hwctl use. */
 int backend_mock_open(const struct mock_opts *opts, struct backend **out, struct hw_error *err);
+/* The software chip that a server has at a socket (mock/serve.h).  -EBUSY names its user's PID. */
+int backend_remote_open(const char *path, struct backend **out, struct hw_error *err);
 /* The chip behind a mock backend, for tests; NULL for other backends. */
 struct mock_chip;
 struct mock_chip *backend_mock_chip(struct backend *be);

@@ -5,6 +5,7 @@
  */
 #include "backend/backend.h"
 #include "backend/busmap.h"
+#include "backend/config_space.h"
 #include "chip/regs.h"
 #include "mock/mock.h"
 
@@ -140,23 +141,10 @@ static const struct backend_ops mock_ops = {
 	.set_bus_master = mock_set_bus_master,
 };
 
-/* Device Control bits 14:12; a function without the PCIe capability counts as 128 (pcie 11.1). */
-static uint32_t max_read_request(struct mock_chip *chip)
-{
-	uint32_t cap = mock_chip_config_read(chip, 0x34, 1) & 0xfc;
-
-	/* 48 capabilities fill configuration space: a longer chain is a loop. */
-	for (int i = 0; cap >= 0x40 && i < 48; i++) {
-		if (mock_chip_config_read(chip, cap, 1) == 0x10)
-			return 128u << (mock_chip_config_read(chip, cap + 8, 2) >> 12 & 7);
-		cap = mock_chip_config_read(chip, cap + 1, 1) & 0xfc;
-	}
-	return 128;
-}
-
 int backend_mock_open(const struct mock_opts *opts, struct backend **out, struct hw_error *err)
 {
 	struct mock_backend *m = calloc(1, sizeof(*m));
+	uint8_t cfg[CONFIG_SPACE_SIZE];
 	int r;
 
 	if (!m)
@@ -182,13 +170,17 @@ int backend_mock_open(const struct mock_opts *opts, struct backend **out, struct
 		r = hw_fail(err, -ENOMEM, "cannot start the chip in software");
 		goto err_fd;
 	}
-	m->be.vendor = (uint16_t)mock_chip_config_read(m->chip, 0x00, 2);
-	m->be.device = (uint16_t)mock_chip_config_read(m->chip, 0x02, 2);
-	m->be.subsys_vendor = (uint16_t)mock_chip_config_read(m->chip, 0x2c, 2);
-	m->be.subsys_device = (uint16_t)mock_chip_config_read(m->chip, 0x2e, 2);
-	m->be.max_read_request = max_read_request(m->chip);
+	for (uint32_t i = 0; i < sizeof(cfg); i++)
+		cfg[i] = (uint8_t)mock_chip_config_read(m->chip, i, 1);
+	config_space_facts(cfg, &m->be);
+	if (m->be.vendor == 0xffff) {
+		r = hw_fail(err, -ENODEV, "the card does not answer: its configuration space reads all ones");
+		goto err_chip;
+	}
 	*out = &m->be;
 	return 0;
+err_chip:
+	mock_chip_free(m->chip);
 err_fd:
 	close(m->be.irq_fd);
 err_free:

@@ -4,7 +4,9 @@
 #include "mock/mock.h"
 #include "pci/card.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,31 +29,92 @@ static int open_card(const char *bdf, struct hw_error *err)
 	if (i < count)
 		return hw_fail(err, -ENOTSUP,
 			       "there is a Hailo-8 at %s, but this build has no backend that can open a "
-			       "card; use --device mock for the chip in software",
+			       "card (the device \"mock\" is the chip in software)",
 			       found);
 	if (bdf)
 		return hw_fail(err, -ENODEV,
-			       "no Hailo-8 at PCI address %s; use --device mock for the chip in software",
+			       "no Hailo-8 at PCI address %s (the device \"mock\" is the chip in software)",
 			       bdf);
 	return hw_fail(err, -ENODEV,
-		       "no Hailo-8 found on PCI; use --device mock for the chip in software");
+		       "no Hailo-8 found on PCI (the device \"mock\" is the chip in software)");
 }
 
-int backend_open(const char *device, struct backend **out, struct hw_error *err)
+static bool take_consts(const char *hex, struct mock_opts *opts)
 {
+	size_t n = 0;
+
+	for (; n < sizeof(opts->hw_consts); n++)
+		if (!isxdigit((unsigned char)hex[2 * n]) || !isxdigit((unsigned char)hex[2 * n + 1]) ||
+		    sscanf(hex + 2 * n, "%2hhx", &opts->hw_consts[n]) != 1)
+			return false;
+	opts->has_hw_consts = true;
+	return !hex[2 * n];
+}
+
+static int open_mock(const char *device, enum mock_arch arch, const struct hw_dev_options *dev,
+		     struct backend **out, struct hw_error *err)
+{
+	struct mock_opts opts = {
+		.arch = arch,
+		.faults = dev->mock_faults,
+		.clusters = dev->mock_layout,
+		.max_read_request = dev->mock_max_page,
+	};
+	char why[160];
+
+	if (dev->mock_max_page && dev->mock_max_page != 128 && dev->mock_max_page != 256 &&
+	    dev->mock_max_page != 4096)
+		return hw_fail(err, -EINVAL,
+			       "%s: the largest descriptor page is 128, 256 or 4096, not %u", device,
+			       dev->mock_max_page);
+	if (dev->mock_hw_consts && !take_consts(dev->mock_hw_consts, &opts))
+		return hw_fail(err, -EINVAL, "%s: hardware constants are %zu bytes in hex", device,
+			       sizeof(opts.hw_consts));
+
+	if (dev->mock_faults && mock_fault_check(dev->mock_faults, why, sizeof(why)) < 0)
+		return hw_fail(err, -EINVAL, "%s: %s", device, why);
+	if (dev->mock_onnx) {
+		int r = mock_onnx_check(dev->mock_onnx, err);
+
+		if (r < 0)
+			return hw_fail_context(err, r, "%s as stand-in", dev->mock_onnx);
+	}
+	return backend_mock_open(&opts, out, err);
+}
+
+int backend_open(const struct hw_dev_options *opt, struct backend **out, struct hw_error *err)
+{
+	const char *device = opt->device;
 	char bdf[16];
 
+	if (device && (strcmp(device, "mock") == 0 || strcmp(device, "mock:8") == 0))
+		return open_mock(device, MOCK_HAILO8, opt, out, err);
+	if (device && strcmp(device, "mock:8l") == 0)
+		return open_mock(device, MOCK_HAILO8L, opt, out, err);
+	if (opt->mock_faults && *opt->mock_faults)
+		return hw_fail(err, -EINVAL,
+			       "faults can be ordered of the chip in this process only (mock, mock:8, "
+			       "mock:8l), not of '%.64s'",
+			       device && *device ? device : "auto");
+	if (opt->mock_onnx)
+		return hw_fail(err, -EINVAL,
+			       "an ONNX model can stand in on a chip in this process only (mock, mock:8, "
+			       "mock:8l), not on '%.64s'",
+			       device && *device ? device : "auto");
+	if (device && strncmp(device, "mock:", 5) == 0 && strchr(device, '/'))
+		return backend_remote_open(device + 5, out, err);
+	if (opt->mock_hw_consts || opt->mock_layout || opt->mock_max_page)
+		return hw_fail(err, -EINVAL,
+			       "hardware constants, clusters and page limit can be chosen of a chip in this "
+			       "process only (mock, mock:8, mock:8l), not of '%.64s'",
+			       device && *device ? device : "auto");
 	/* The chip in software is opened only by its name, never in place of a missing card. */
 	if (!device || !*device || strcmp(device, "auto") == 0 || strcmp(device, "0") == 0)
 		return open_card(NULL, err);
-	if (strcmp(device, "mock") == 0 || strcmp(device, "mock:8") == 0)
-		return backend_mock_open(&(struct mock_opts){.arch = MOCK_HAILO8}, out, err);
-	if (strcmp(device, "mock:8l") == 0)
-		return backend_mock_open(&(struct mock_opts){.arch = MOCK_HAILO8L}, out, err);
 	if (pci_parse_bdf(device, bdf) == 0)
 		return open_card(bdf, err);
 	return hw_fail(err, -EINVAL,
 		       "'%.64s' names no device: use auto, a PCI address such as 0000:01:00.0, mock, "
-		       "mock:8 or mock:8l",
+		       "mock:8, mock:8l or mock:/PATH/OF/A/SOCKET",
 		       device);
 }

@@ -8,12 +8,27 @@
 #include <errno.h>
 #include <unistd.h>
 
-#define BOOT_TIMEOUT_MS 5000
 #define READY_TRIES 10
+
+int chip_wait_ready(struct chip *chip, const char *after, struct hw_error *err)
+{
+	uint32_t status = 0;
+
+	for (int i = 0; i < READY_TRIES; i++) {
+		int r = chip_window_read32(chip, CHIP_ADDR_BOOT_STATUS, &status, err);
+
+		if (r < 0)
+			return r;
+		if (status == CHIP_BOOT_STATUS_READY)
+			return 0;
+		usleep(1000);
+	}
+	return hw_fail(err, -ETIMEDOUT, "the boot loader is not ready after %s (boot status 0x%08x)",
+		       after, status);
+}
 
 static int soft_reset(struct chip *chip, uint32_t timeout, struct hw_error *err)
 {
-	uint32_t status = 0;
 	int r;
 
 	/* Armed before the doorbell: the chip may answer at once (the vendor's order loses that). */
@@ -26,16 +41,27 @@ static int soft_reset(struct chip *chip, uint32_t timeout, struct hw_error *err)
 			       timeout);
 	if (r < 0)
 		return chip_fail(chip, err, r, "soft reset");
-	for (int i = 0; i < READY_TRIES; i++) {
-		r = chip_window_read32(chip, CHIP_ADDR_BOOT_STATUS, &status, err);
-		if (r < 0)
-			return r;
-		if (status == CHIP_BOOT_STATUS_READY)
-			return 0;
-		usleep(1000);
+	return chip_wait_ready(chip, "a soft reset", err);
+}
+
+/* Firmware that cannot be reset the gentle way is reset with the whole function, where that works. */
+static int stop_running(struct chip *chip, uint32_t timeout, struct hw_error *err)
+{
+	struct hw_error why;
+	int r;
+
+	hw_log(HW_LOG_INFO, "firmware is already running: soft reset");
+	r = soft_reset(chip, timeout, &why);
+	if (r == 0)
+		return 0;
+	if (chip->gone || !chip->be->ops->reset) {
+		if (err)
+			*err = why;
+		return r;
 	}
-	return hw_fail(err, -ETIMEDOUT,
-		       "the boot loader is not ready after a soft reset (boot status 0x%08x)", status);
+	hw_log(HW_LOG_WARNING, "%s: %s: resetting the function", chip->be->bdf, why.text);
+	r = chip_function_reset(chip, err);
+	return r < 0 ? r : chip_irq_start(chip, err);
 }
 
 static int boot_timed_out(struct chip *chip, uint32_t ms, struct hw_error *err)
@@ -72,12 +98,11 @@ int chip_boot(struct chip *chip, const struct chip_firmware *fw, const struct ch
 		{CHIP_ADDR_FW_CFG, opt->fw_cfg},
 		{CHIP_ADDR_BOOT_TRIGGER, {trigger, sizeof(trigger)}},
 	};
-	uint32_t timeout = opt->boot_timeout_ms ? opt->boot_timeout_ms : BOOT_TIMEOUT_MS;
+	uint32_t timeout = opt->boot_timeout_ms ? opt->boot_timeout_ms : CHIP_BOOT_TIMEOUT_MS;
 	int r;
 
 	if (chip_firmware_runs(chip)) {
-		hw_log(HW_LOG_INFO, "firmware is already running: soft reset");
-		r = soft_reset(chip, timeout, err);
+		r = stop_running(chip, timeout, err);
 		if (r < 0)
 			return r;
 	}

@@ -50,9 +50,24 @@ int chip_probe(struct chip *chip, struct backend *be, struct hw_error *err)
 		.max_desc_page = max_page(be->max_read_request),
 		.on_event = chip->on_event,
 		.on_event_user = chip->on_event_user,
+		.irq_count = chip->irq_count,
+		.irq_missed = chip->irq_missed,
+		.irq_spurious = chip->irq_spurious,
 	};
 	if (chip_check_alive(chip) < 0)
 		return hw_fail(err, -ENODEV, "the card at %s does not answer", be->bdf);
+	return 0;
+}
+
+int chip_irq_start(struct chip *chip, struct hw_error *err)
+{
+	int r;
+
+	chip->be->ops->set_bus_master(chip->be, true);
+	r = chip->be->ops->irq_enable(chip->be);
+	if (r < 0)
+		return hw_fail(err, r, "cannot enable the card's interrupt: %s", strerror(-r));
+	chip_irq_unmask(chip);
 	return 0;
 }
 
@@ -61,12 +76,14 @@ static int start(struct chip *chip, const struct chip_firmware *fw,
 {
 	int r;
 
-	r = chip->be->ops->irq_enable(chip->be);
+	r = chip_takeover(chip, opt->boot_timeout_ms ? opt->boot_timeout_ms : CHIP_BOOT_TIMEOUT_MS,
+			  err);
 	if (r < 0)
-		return hw_fail(err, r, "cannot enable the card's interrupt: %s", strerror(-r));
+		return r;
 	chip->booting = true;
-	chip_irq_unmask(chip);
-	r = chip_boot(chip, fw, opt, err);
+	r = chip_irq_start(chip, err);
+	if (r == 0)
+		r = chip_boot(chip, fw, opt, err);
 	/*
 	 * Masked between boot and run, as the vendor's driver does: what bit 25 means changes here,
 	 * and unmasking throws away the bit 26 that comes with the boot interrupt.
@@ -84,10 +101,7 @@ static int start(struct chip *chip, const struct chip_firmware *fw,
 	chip_irq_unmask(chip);
 	/* An event that came before has lost its interrupt (pcie 2.4, 5.2). */
 	chip_event_service(chip);
-	r = chip_identify(chip, err);
-	if (r < 0)
-		return r;
-	return chip_get_device_info(chip, err);
+	return chip_identify(chip, err);
 }
 
 int chip_init(struct chip *chip, struct backend *be, const struct chip_boot_options *opt,
@@ -128,7 +142,8 @@ int chip_init(struct chip *chip, struct backend *be, const struct chip_boot_opti
 			    CHIP_FW_CFG_MAX);
 		goto out;
 	}
-	be->ops->set_bus_master(be, true); /* an MSI is a bus write */
+	/* Whoever used it before: until what they left has been ended, it reaches nobody's memory. */
+	be->ops->set_bus_master(be, false);
 	r = start(chip, &fw, opt, err);
 	if (r < 0)
 		chip_shutdown(chip);

@@ -62,6 +62,8 @@ struct chip {
 	bool irq_soft_reset, irq_booted, irq_control, irq_driver_down;
 	uint32_t irq_channels;     /* channels that interrupted and were not looked at yet */
 	uint64_t irq_count;
+	uint64_t irq_missed;       /* causes found by looking, whose interrupt did not come (in time) */
+	uint64_t irq_spurious;     /* interrupts without a cause; some are normal, causes merge */
 	bool gone;                 /* all ones were read: no more MMIO */
 	bool reply_late;           /* a control timed out: its answer may still come */
 	bool identified;           /* @id is valid */
@@ -73,16 +75,19 @@ struct chip {
 	void *on_event_user;
 };
 
+#define CHIP_BOOT_TIMEOUT_MS 5000
+
 struct chip_boot_options {
 	struct span firmware;      /* empty: software chips get the synthetic image, cards -ENOENT */
 	struct span board_cfg, fw_cfg; /* optional files, empty if absent */
-	uint32_t boot_timeout_ms;  /* for the soft reset and for the start, each; 0: 5000 */
+	uint32_t boot_timeout_ms;  /* for a soft reset, a start, a start found under way; 0: the above */
 };
 
 /*
  * @chip is zeroed by the caller, who may have set on_event and its user.
- * Take a chip from whatever state it is in to "identified" (pcie 13.1): check 0x98, interrupts,
- * soft reset if firmware runs, load, boot, event slot, IDENTIFY, GET_DEVICE_INFORMATION.
+ * Take a chip from whatever state it is in to "identified" (pcie 13.1): check 0x98, end what an
+ * earlier user left behind, interrupts, soft reset if firmware runs, load, boot, event slot,
+ * IDENTIFY.
  * On failure the chip is stopped and masked again.
  */
 int chip_init(struct chip *chip, struct backend *be, const struct chip_boot_options *opt,
@@ -115,6 +120,7 @@ struct chip_request {
 	bool core;                /* CPU1 */
 	size_t n_params;
 	struct span params[8];
+	uint32_t timeout_ms;      /* 0: CHIP_CONTROL_TIMEOUT_MS */
 };
 /* A reply: parameters point into @bytes. */
 struct chip_reply {
@@ -143,6 +149,8 @@ const char *chip_status_text(uint32_t status);
 const char *chip_event_name(uint32_t id);
 
 int chip_identify(struct chip *chip, struct hw_error *err);          /* fills chip->id */
+/* Does the firmware still answer?  0, -ETIMEDOUT: it hangs, -ENODEV: none runs or the card is gone */
+int chip_ping(struct chip *chip, uint32_t timeout_ms);
 int chip_core_identify(struct chip *chip, struct chip_identity *core, struct hw_error *err);
 int chip_get_device_info(struct chip *chip, struct hw_error *err);   /* fills chip->info */
 int chip_get_hw_consts(struct chip *chip, struct hw_error *err);     /* fills chip->consts */
@@ -156,5 +164,13 @@ int chip_set_context(struct chip *chip, bool first, bool last, enum fw_context_t
 
 /* event.c, pure: -EBADMSG for a message that breaks the rules of protocol 2 */
 int chip_event_decode(struct span msg, struct chip_event *out);
+/* event_text.c, pure: one sentence with the event's figures */
+void chip_event_text(const struct chip_event *ev, char *buf, size_t size);
+
+/*
+ * log.c: take up to @size bytes out of one CPU's log (pcie 5.4).  How many, or -EBADMSG when the
+ * log's offsets make no sense, -ENODEV.
+ */
+int chip_read_log(struct chip *chip, bool core, void *buf, size_t size, struct hw_error *err);
 
 #endif

@@ -75,6 +75,13 @@ int chip_identify(struct chip *chip, struct hw_error *err)
 	return 0;
 }
 
+int chip_ping(struct chip *chip, uint32_t timeout_ms)
+{
+	struct chip_request req = {.opcode = FW_IDENTIFY, .timeout_ms = timeout_ms};
+
+	return chip_control(chip, &req, NULL, NULL);
+}
+
 int chip_core_identify(struct chip *chip, struct chip_identity *core, struct hw_error *err)
 {
 	struct chip_reply reply;

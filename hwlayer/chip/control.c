@@ -131,7 +131,9 @@ static int read_reply(struct chip *chip, const char *name, struct chip_reply *re
 	if (memcmp(want, got, MD5_SIZE) != 0) {
 		if (chip_check_alive(chip) < 0)
 			return chip_fail(chip, err, -ENODEV, name);
-		return hw_fail(err, -EBADMSG, "the MD5 of the answer to %s does not match its %u bytes",
+		return hw_fail(err, -EBADMSG,
+			       "the MD5 of the answer to %s does not match its %u bytes: it was damaged on "
+			       "its way; try again",
 			       name, len);
 	}
 	return 0;
@@ -161,7 +163,8 @@ static int await_reply(struct chip *chip, const struct chip_request *req, struct
 		       struct hw_error *err)
 {
 	const char *name = chip_opcode_name(req->opcode);
-	uint64_t deadline = util_now_ms() + CHIP_CONTROL_TIMEOUT_MS;
+	uint32_t timeout = req->timeout_ms ? req->timeout_ms : CHIP_CONTROL_TIMEOUT_MS;
+	uint64_t deadline = util_now_ms() + timeout;
 	int r;
 
 	for (;;) {
@@ -171,8 +174,10 @@ static int await_reply(struct chip *chip, const struct chip_request *req, struct
 			      now < deadline ? (uint32_t)(deadline - now) : 0);
 		if (r == -ETIMEDOUT) {
 			chip->reply_late = true;
-			return hw_fail(err, r, "the firmware did not answer %s within %d ms", name,
-				       CHIP_CONTROL_TIMEOUT_MS);
+			return hw_fail(err, r,
+				       "the firmware did not answer %s within %u ms; if it stays silent it "
+				       "has crashed: reset the device",
+				       name, timeout);
 		}
 		if (r < 0)
 			return chip_fail(chip, err, r, name);
@@ -193,6 +198,7 @@ int chip_control(struct chip *chip, const struct chip_request *req, struct chip_
 {
 	const char *name = chip_opcode_name(req->opcode);
 	uint8_t area[(AREA_HEADER + FW_CONTROL_MAX + 3) & ~3u] = {0};
+	struct observed_control told;
 	struct chip_reply local;
 	size_t len;
 	int r;
@@ -230,7 +236,19 @@ int chip_control(struct chip *chip, const struct chip_request *req, struct chip_
 			req->core ? CHIP_DOORBELL_CORE : CHIP_DOORBELL_APP);
 	if (!reply)
 		reply = &local;
+	reply->len = 0;
 	r = await_reply(chip, req, reply, err);
+	told = (struct observed_control){
+		.opcode = req->opcode,
+		.core = req->core,
+		.timeout_ms = req->timeout_ms ? req->timeout_ms : CHIP_CONTROL_TIMEOUT_MS,
+		.req = area + AREA_HEADER,
+		.req_len = len,
+		.rsp = reply->bytes,
+		.rsp_len = reply->len,
+		.result = r,
+	};
+	observe(chip->be, control, &told);
 	hw_log(HW_LOG_DEBUG, "control %s, %zu bytes: %d", name, len, r);
 	return r;
 }

@@ -76,6 +76,8 @@ void chip_event_service(struct chip *chip)
 							 CHIP_MBOX_EVENT + 4 + i));
 	header = backend_read32(chip->be, CHIP_BAR_FW, CHIP_MBOX_EVENT);
 	backend_write32(chip->be, CHIP_BAR_FW, CHIP_MBOX_EVENT, header & 0xffff0000);
+	if (len <= CHIP_MBOX_EVENT_MAX)
+		observe(chip->be, event, msg, len);
 	if (len > CHIP_MBOX_EVENT_MAX || chip_event_decode((struct span){msg, len}, &ev) < 0) {
 		hw_log(HW_LOG_WARNING, "the firmware sent an event of %u bytes that makes no sense", len);
 		return;

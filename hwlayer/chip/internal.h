@@ -11,6 +11,8 @@
 int chip_check_alive(struct chip *chip);
 /* The permanent "firmware is up" sign (pcie 2.8); false also when the chip is gone. */
 bool chip_firmware_runs(struct chip *chip);
+/* Bus mastering (an MSI is a bus write), MSI and the chip's own interrupts on. */
+int chip_irq_start(struct chip *chip, struct hw_error *err);
 /* The sentence behind a negative return of the functions below. */
 int chip_fail(const struct chip *chip, struct hw_error *err, int code, const char *what);
 
@@ -25,12 +27,32 @@ int chip_write_verified(struct chip *chip, uint32_t off, struct span data, struc
 int chip_window_write(struct chip *chip, uint32_t addr, struct span data, struct hw_error *err);
 /* One dword of chip memory, likewise. */
 int chip_window_read32(struct chip *chip, uint32_t addr, uint32_t *out, struct hw_error *err);
+/* Set window 0 to @addr, a multiple of its size, and leave it there. */
+int chip_window_point(struct chip *chip, uint32_t addr, struct hw_error *err);
 
 /* boot.c */
 
 /* From any state to firmware that just started; interrupts are on and chip->booting is set. */
 int chip_boot(struct chip *chip, const struct chip_firmware *fw, const struct chip_boot_options *opt,
 	      struct hw_error *err);
+
+/*
+ * Wait until the boot loader takes firmware (pcie 3.6 step 4); @after: for the sentence, "after ...".
+ */
+int chip_wait_ready(struct chip *chip, const char *after, struct hw_error *err);
+
+/* takeover.c */
+
+/*
+ * End what an earlier user left: a boot that is under way is waited for, firmware that runs is told
+ * to stop its DMA, a chip that hangs is reset.  Bus mastering must be off; it stays off.
+ */
+int chip_takeover(struct chip *chip, uint32_t timeout_ms, struct hw_error *err);
+/*
+ * Function reset where the backend has one (-ETIMEDOUT where not): afterwards the boot loader waits,
+ * and bus mastering, MSI and interrupts are off.
+ */
+int chip_function_reset(struct chip *chip, struct hw_error *err);
 
 /* irq.c */
 

@@ -9,8 +9,8 @@
 
 /* Real hardware was seen to want 15 passes once; more than this is a storm. */
 #define SERVICE_PASSES 64
-/* How often a waiter looks whether the chip is still there. */
-#define ALIVE_CHECK_MS 100
+/* How often a waiter looks without an interrupt: it may be lost, and so may the card. */
+#define LOOK_MS 100
 
 void chip_irq_unmask(struct chip *chip)
 {
@@ -48,6 +48,7 @@ static void handle(struct chip *chip, uint32_t status)
 		channels |= take_channels(chip, CHIP_SRC_IRQ);
 	if (status & CHIP_IRQ_DST_GROUPS)
 		channels |= take_channels(chip, CHIP_DST_IRQ);
+	observe(chip->be, interrupt, status, channels);
 	if (chip->booting) {
 		if (status & CHIP_IRQ_SOFT_RESET)
 			chip->irq_soft_reset = true;
@@ -64,23 +65,38 @@ static void handle(struct chip *chip, uint32_t status)
 	chip->irq_channels |= channels;
 }
 
+static void without_cause(struct chip *chip)
+{
+	uint64_t n = ++chip->irq_spurious;
+
+	if ((n & (n - 1)) == 0) /* the 1st, 2nd, 4th... */
+		hw_log(HW_LOG_INFO, "%s: an interrupt came twice or without a cause (%llu so far); harmless",
+		       chip->be->bdf, (unsigned long long)n);
+}
+
 int chip_irq_service(struct chip *chip)
 {
+	bool rang;
 	eventfd_t n;
+	int r;
 
 	if (chip->gone)
 		return -ENODEV;
 	/* Emptied before the registers are read: what comes meanwhile leaves it readable. */
-	while (eventfd_read(chip->be->irq_fd, &n) < 0 && errno == EINTR)
+	while ((r = eventfd_read(chip->be->irq_fd, &n)) < 0 && errno == EINTR)
 		;
+	rang = r == 0;
 	for (int pass = 0; pass < SERVICE_PASSES; pass++) {
 		uint32_t status;
 
 		if (chip_check_alive(chip) < 0)
 			return -ENODEV;
 		status = backend_read32(chip->be, CHIP_BAR_CONFIG, CHIP_ISTATUS_HOST);
-		if (!status)
+		if (!status) {
+			if (!pass && rang)
+				without_cause(chip);
 			return 0;
+		}
 		if (status == UINT32_MAX) {
 			chip->gone = true;
 			return -ENODEV;
@@ -93,6 +109,19 @@ int chip_irq_service(struct chip *chip)
 	/* The chip sends no second MSI for what is still set, so remind ourselves. */
 	(void)eventfd_write(chip->be->irq_fd, 1);
 	return 0;
+}
+
+/* Read the registers although no interrupt came: 0 also when that did not help. */
+static int look(struct chip *chip, const bool *flag)
+{
+	int r = chip_irq_service(chip);
+
+	if (r == 0 && *flag) {
+		chip->irq_missed++;
+		hw_log(HW_LOG_WARNING, "%s: an interrupt was lost or is late: the chip had answered",
+		       chip->be->bdf);
+	}
+	return r;
 }
 
 int chip_wait(struct chip *chip, const bool *flag, uint32_t timeout_ms)
@@ -108,21 +137,15 @@ int chip_wait(struct chip *chip, const bool *flag, uint32_t timeout_ms)
 		if (chip->gone)
 			return -ENODEV;
 		if (now >= deadline) {
-			/* Once more without an interrupt: it may have been lost on its way. */
-			r = chip_irq_service(chip);
-			if (r < 0)
-				return r;
-			if (!*flag)
-				return -ETIMEDOUT;
-			hw_log(HW_LOG_WARNING, "an interrupt was lost: the chip had answered");
-			return 0;
+			r = look(chip, flag);
+			return r < 0 ? r : *flag ? 0 : -ETIMEDOUT;
 		}
-		n = poll(&fd, 1, deadline - now < ALIVE_CHECK_MS ? (int)(deadline - now) : ALIVE_CHECK_MS);
+		n = poll(&fd, 1, deadline - now < LOOK_MS ? (int)(deadline - now) : LOOK_MS);
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		if (n > 0 && (fd.revents & POLLIN) == 0)
 			return -EIO;
-		r = n > 0 ? chip_irq_service(chip) : n == 0 ? chip_check_alive(chip) : 0;
+		r = n > 0 ? chip_irq_service(chip) : n == 0 ? look(chip, flag) : 0;
 		if (r < 0)
 			return r;
 	}

@@ -139,3 +139,8 @@ int chip_window_read32(struct chip *chip, uint32_t addr, uint32_t *out, struct h
 	}
 	return window_restore(chip, saved, r, err);
 }
+
+int chip_window_point(struct chip *chip, uint32_t addr, struct hw_error *err)
+{
+	return window_set(chip, (struct window){addr, 0}, err);
+}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* hwctl list, info, boot: is there a card, and what is it? */
+/* hwctl list, info, boot, reset: is there a card, what is it, and does it start? */
 #include "hwctl/hwctl.h"
 
 #include <stdio.h>
@@ -125,7 +125,8 @@ static int open_and_print(const struct options *opt, bool no_boot, bool timed)
 {
 	uint64_t start = util_now_ns();
 	struct hw_dev_info info;
-	int status = EXIT_FAILED;
+	struct hw_error err = {0};
+	int status = EXIT_FAILED, r = 0;
 	struct hw_dev *dev = open_device(opt, no_boot, &status);
 	double ms;
 
@@ -133,6 +134,13 @@ static int open_and_print(const struct options *opt, bool no_boot, bool timed)
 		return status;
 	ms = (double)(util_now_ns() - start) / 1e6;
 	hw_dev_get_info(dev, &info);
+	if (!no_boot)
+		r = hw_dev_query_info(dev, &info, &err);
+	if (r < 0) {
+		status = report(opt, r, &err);
+		hw_dev_close(dev);
+		return status;
+	}
 	if (opt->json) {
 		cJSON *o = device_json(&info);
 
@@ -163,4 +171,43 @@ int cmd_boot(const struct options *opt, int argc, char **argv)
 	if (argc > 1)
 		return usage_error("boot takes no argument '%s'", argv[1]);
 	return open_and_print(opt, false, true);
+}
+
+int cmd_reset(const struct options *opt, int argc, char **argv)
+{
+	struct hw_error err = {0};
+	struct hw_dev_info info;
+	int status = EXIT_FAILED, r;
+	struct ticker *t;
+	struct hw_dev *dev;
+	uint64_t start;
+	double ms;
+
+	if (argc > 1)
+		return usage_error("reset takes no argument '%s'", argv[1]);
+	dev = open_device(opt, false, &status);
+	if (!dev)
+		return status;
+	start = util_now_ns();
+	t = ticker_start(opt, "resetting");
+	r = hw_dev_reset(dev, &err);
+	ticker_stop(t);
+	ms = (double)(util_now_ns() - start) / 1e6;
+	if (r == 0)
+		r = hw_dev_query_info(dev, &info, &err);
+	if (r < 0) {
+		status = report(opt, r, &err);
+	} else if (opt->json) {
+		cJSON *o = device_json(&info);
+
+		cJSON_AddNumberToObject(o, "reset_ms", ms);
+		print_json(o);
+		status = EXIT_OK;
+	} else {
+		printf("%s: reset and booted in %.0f ms, firmware %u.%u.%u on %s\n", info.bdf, ms,
+		       info.fw_major, info.fw_minor, info.fw_revision, info.arch_name);
+		status = EXIT_OK;
+	}
+	hw_dev_close(dev);
+	return status;
 }

@@ -34,6 +34,8 @@ int cmd_fw_info(const struct options *opt, int argc, char **argv)
 	size_t len;
 	int r;
 
+	if (argc > 1 && argv[1][0] == '-')
+		return usage_error("fw info does not know '%s'", argv[1]);
 	if (argc != 2)
 		return usage_error("fw info wants one FILE");
 	r = util_read_file(argv[1], CHIP_FW_FILE_MAX, &image, &len, &err);

@@ -22,8 +22,15 @@ enum {
 struct options {
 	const char *device;
 	const char *firmware;
+	const char *mock_onnx;
+	const char *record, *record_mmio;
+	char faults[512]; /* comma-separated, "": none */
+	/* only "run" sets these */
+	const char *mock_hw_consts;
+	uint32_t mock_layout, mock_max_page;
 	bool json;
 	bool quiet; /* no progress */
+	bool verbose;
 };
 
 struct command {
@@ -38,20 +45,37 @@ struct command {
 int cmd_list(const struct options *opt, int argc, char **argv);
 int cmd_info(const struct options *opt, int argc, char **argv);
 int cmd_boot(const struct options *opt, int argc, char **argv);
+int cmd_reset(const struct options *opt, int argc, char **argv);
+int cmd_temp(const struct options *opt, int argc, char **argv);
+int cmd_events(const struct options *opt, int argc, char **argv);
+int cmd_log(const struct options *opt, int argc, char **argv);
+int cmd_regs(const struct options *opt, int argc, char **argv);
+int cmd_dma_test(const struct options *opt, int argc, char **argv);
+int cmd_hef_parse(const struct options *opt, int argc, char **argv);
+int cmd_hef_check(const struct options *opt, int argc, char **argv);
 int cmd_fw_info(const struct options *opt, int argc, char **argv);
 int cmd_hef_build(const struct options *opt, int argc, char **argv);
 int cmd_run(const struct options *opt, int argc, char **argv);
+int cmd_trace_show(const struct options *opt, int argc, char **argv);
+int cmd_trace_diff(const struct options *opt, int argc, char **argv);
+int cmd_trace_replay(const struct options *opt, int argc, char **argv);
+int cmd_mock_serve(const struct options *opt, int argc, char **argv);
 
 /* "hwctl: TEXT" on stderr (or {"error":...} with --json); returns the exit status for @code. */
 int report(const struct options *opt, int code, const struct hw_error *err);
 int usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Print a JSON value and free it. */
 void print_json(cJSON *json);
+/* The same on one line, written out at once: for commands that go on. */
+void print_json_line(cJSON *json);
 /* Open the device that the options name; on failure *status is set and NULL returned. */
 struct hw_dev *open_device(const struct options *opt, bool no_boot, int *status);
 cJSON *device_json(const struct hw_dev_info *info);
 /* An option's number, or usage_error() and -1. */
 long number_option(const char *name, const char *text, long min, long max);
+/* Is argv[*i] option @name?  1: yes, its value is in @out and *i at it; 0: no; -1: usage_error() was said. */
+int option_value(int argc, char **argv, int *i, const char *name, const char **out);
+int option_number(int argc, char **argv, int *i, const char *name, long min, long max, long *out);
 
 /* One line on stderr, rewritten in place on a terminal; quiet when --quiet or not worth it. */
 struct progress {
@@ -62,6 +86,32 @@ struct progress {
 void progress_start(struct progress *p, const struct options *opt);
 void progress_show(struct progress *p, const char *what, size_t done, size_t total);
 void progress_end(struct progress *p);
+/* For one long call: "booting: 2 s" once it takes more than a second.  NULL when nobody would see it. */
+struct ticker;
+struct ticker *ticker_start(const struct options *opt, const char *what);
+void ticker_stop(struct ticker *t); /* NULL is fine */
+
+/* watch.c: when @seconds (0: never) will be over, and sleeping until then or until interrupted() */
+uint64_t watch_end(long seconds);
+/* Sleep @ms; false: it is over. */
+bool watch_wait(uint64_t end_ns, unsigned int ms);
+
+/* fault.c: one --fault ("help": prints the list and ends); is the device one that can have faults? */
+int fault_option(struct options *opt, const char *spec);
+int fault_device(const struct options *opt);
+
+/* hef_json.c */
+struct hef;
+/* A file's description, with every action if @actions; NULL and @err when it cannot be listed. */
+cJSON *hef_json(const struct hef *hef, bool actions, int *hef_status, struct hw_error *err);
+
+/*
+ * interrupt.c: from open_device() on, SIGINT and SIGTERM are noted instead of ending the process.
+ * Loops ask interrupted() (the signal's number, or 0) and then stop in order; main() makes the exit
+ * status 128 + that number.
+ */
+void interrupt_catch(void);
+int interrupted(void);
 
 /* input.c: windows from {"x": rows}, {"windows": [rows...]}, rows: numbers, nested as you like */
 struct windows {

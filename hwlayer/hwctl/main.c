@@ -18,6 +18,37 @@ static const struct command commands[] = {
 	 "  --no-boot   only check that the card answers\n"},
 	{NULL, "boot", cmd_boot, "", "load the firmware and time it",
 	 "Resets a running chip, loads the firmware, waits for its interrupt and identifies it.\n"},
+	{NULL, "reset", cmd_reset, "", "soft reset, boot, check that it answers",
+	 "Opens the device, resets the chip by its own doorbell, loads the firmware again and asks the\n"
+	 "chip who it is.\n"},
+	{NULL, "temp", cmd_temp, "[--watch] [--seconds N]", "temperature of the chip",
+	 "Prints what the chip's two sensors say, in degrees Celsius.\n\n"
+	 "  --watch        every second until interrupted; with --json one object a line\n"
+	 "  --seconds N    with --watch: stop after N seconds\n"},
+	{NULL, "events", cmd_events, "[--seconds N]", "what the firmware reports, as it comes",
+	 "Prints the firmware's events (temperature, health, run-time errors) until interrupted; with\n"
+	 "--json one object a line.\n\n"
+	 "  --seconds N    stop after N seconds\n"},
+	{NULL, "log", cmd_log, "[--core] [-o FILE]", "the firmware's log",
+	 "Takes what the firmware of one CPU has logged.  Of a card these are bytes that only the vendor\n"
+	 "can decode (shown as hex unless a file is named), of a chip in software lines of text.\n\n"
+	 "  --core         the log of the CPU that runs the networks (default: the control CPU)\n"
+	 "  -o FILE        write the bytes as they are\n"},
+	{NULL, "regs", cmd_regs, "[--watch-channels] [--seconds N]", "host side registers, decoded",
+	 "Opens the device without booting it and prints identity, interrupt and address window registers\n"
+	 "and the host side of every DMA channel.  Only reads; no register whose reading has an effect.\n\n"
+	 "  --watch-channels   then print each channel whose registers change, until interrupted\n"
+	 "  --seconds N        with --watch-channels: stop after N seconds\n"},
+	{NULL, "dma-test", cmd_dma_test, "MODEL.hef [--frames N] [--onnx FILE]",
+	 "move frames and check every byte's way",
+	 "Runs frames through the network and checks what descriptors said against what the channels'\n"
+	 "counters and, on a chip in software, its own statistics say was moved; guard bytes around all DMA\n"
+	 "memory; throughput in both directions.  On a chip in software equal inputs must give equal\n"
+	 "answers, with --onnx those of the model on this CPU.  On a card it can only count.\n\n"
+	 "  --frames N         how many frames (default 200)\n"
+	 "  --in-flight N      frames on the chip at a time (default 8)\n"
+	 "  --timeout MS       deadline of a frame (default 10000)\n"
+	 "  --onnx FILE        the model that MODEL.hef was made from: compare the answers\n"},
 	{"fw", "info", cmd_fw_info, "FILE", "take a firmware image apart",
 	 "Checks the image by the rules a card is booted with and prints versions and sizes.\n"},
 	{"hef", "build", cmd_hef_build, "MODEL.onnx -o MODEL.hef --manifest M.json --calibrate F...",
@@ -29,6 +60,22 @@ static const struct command commands[] = {
 	 "  --manifest FILE    normalisation, names, motifs (docs/models.md)\n"
 	 "  --calibrate F...   windows in raw units: {\"x\": rows} or {\"windows\": [rows, ...]}\n"
 	 "  --name NAME        network group name (default: the manifest's model name)\n"},
+	{"hef", "parse", cmd_hef_parse, "FILE|DIR [--streams] [--no-vstreams] [--verbose]",
+	 "list what a HEF holds",
+	 "Prints what the vendor's parse-hef prints: architecture, network groups, inputs and outputs.\n"
+	 "Of a directory every file whose name ends in .hef.\n\n"
+	 "  --streams       also what crosses PCIe\n"
+	 "  --no-vstreams   not what the user sees\n"
+	 "  --verbose       then contexts, configuration channels, layers, buffers and actions\n"},
+	{"hef", "check", cmd_hef_check, "FILE [--arch 8|8l [--clusters HEX]]",
+	 "will a HEF run on this device, and why not",
+	 "Goes through everything that loading FILE does short of configuring the chip, and says what it\n"
+	 "found.  Exit status 0: it will run; 4: it will not.  Asks the device, or with --arch none.\n\n"
+	 "  --arch 8|8l          a Hailo-8 or Hailo-8L that is not here\n"
+	 "  --clusters HEX       its cluster bitmap (default 33 for a Hailo-8L)\n"
+	 "  --name NAME          network group (default: the file's default)\n"
+	 "  --batch N            frames per pass (default 1)\n"
+	 "  --in-flight N        frames on the chip at a time (default 8)\n"},
 	{NULL, "run", cmd_run, "MODEL [--input F] [--frames N] [--cpu]", "run a model and time it",
 	 "Runs frames through MODEL.hef on the device, or with --cpu through MODEL.onnx on this CPU,\n"
 	 "and prints throughput and latency; with --json also the outputs of every input.\n\n"
@@ -39,7 +86,30 @@ static const struct command commands[] = {
 	 "  --frames N         how many frames (default: each input once)\n"
 	 "  --in-flight N      frames on the chip at a time (default 8)\n"
 	 "  --timeout MS       deadline of a frame (default 10000)\n"
+	 "  --batch N          frames per pass through a context (default 1)\n"
+	 "  --queue-depth N    transfers of one frame that a descriptor list has room for (default 8)\n"
+	 "  --measure-latency  also the mean time from the chip taking a frame to its last output\n"
+	 "  --max-page N       chips in software: largest descriptor page, 128, 256 or 4096\n"
+	 "  --mock-hw-consts H  chips in software: answer to GET_HW_CONSTS, 38 hexadecimal digits\n"
+	 "  --mock-layout H    chips in software: cluster bitmap, hexadecimal\n"
 	 "  --cpu              run the ONNX model on the CPU instead\n"},
+	{"trace", "show", cmd_trace_show, "FILE", "a recording in words",
+	 "Prints a recording (--record) line by line, action lists as actions.\n"},
+	{"trace", "diff", cmd_trace_diff, "A B", "are two recordings the same?",
+	 "Compares what the host did in two recordings and prints the first difference, decoded.  What\n"
+	 "two correct hosts may do differently is passed over (docs/trace.md).  Exit status 0: equal.\n"},
+	{"trace", "replay", cmd_trace_replay, "FILE", "play a recording to a chip in software",
+	 "Sends the recorded messages and transfers, with buffers full of zeros, to a chip in software of\n"
+	 "the recorded kind, and says where it answers otherwise than the recorded one.\n"},
+	{"mock", "serve", cmd_mock_serve, "--socket PATH [--arch 8|8l] [--log FILE] [--uio]",
+	 "run a chip in software for other processes",
+	 "Powers a chip in software on and lets one process at a time drive it as --device mock:PATH,\n"
+	 "until SIGTERM.  It outlives its users as a card does: whoever is killed leaves its firmware\n"
+	 "running, without bus mastering and without memory (docs/safety.md).\n\n"
+	 "  --socket PATH   where to listen; PATH must have a '/' in it\n"
+	 "  --arch 8|8l     Hailo-8 (default) or Hailo-8L\n"
+	 "  --log FILE      what happens to the chip, one JSON object on each line\n"
+	 "  --uio           ring driver-down for users who are gone, as our UIO kernel module does\n"},
 };
 
 static void print_usage(FILE *f)
@@ -52,17 +122,25 @@ static void print_usage(FILE *f)
 
 		snprintf(name, sizeof(name), "%s%s%s", commands[i].group ? commands[i].group : "",
 			 commands[i].group ? " " : "", commands[i].name);
-		fprintf(f, "  %-10s %s\n", name, commands[i].summary);
+		fprintf(f, "  %-12s  %s\n", name, commands[i].summary);
 	}
 	fputs("\noptions of every command:\n"
-	      "  --device D     auto (the first card, default), a PCI address, mock, mock:8, mock:8l\n"
+	      "  --device D     auto (the first card, default), a PCI address, mock, mock:8, mock:8l,\n"
+	      "                 mock:PATH (a socket of hwctl mock serve)\n"
 	      "  --firmware F   image to boot (default $HAILO_FIRMWARE, then\n"
 	      "                 /lib/firmware/hailo/hailo8_fw.bin; software chips need none)\n"
+	      "  --mock-onnx F  chips in software: this model answers in the place of the vendor's\n"
+	      "                 networks, which they cannot execute (default: a fixed pattern)\n"
+	      "  --fault SPEC   chips in software in this process: a fault to order, may be repeated;\n"
+	      "                 --fault help lists them\n"
+	      "  --record F     write the traffic with the chip to F (docs/trace.md)\n"
+	      "  --record-mmio F  likewise, every register access\n"
 	      "  --json         machine-readable answer on stdout\n"
 	      "  --quiet        no progress on stderr\n"
 	      "  --verbose      the library's log on stderr\n"
 	      "  --help, --version\n\n"
-	      "exit status: 0 done, 1 failed, 2 wrong usage, 3 no device or firmware, 4 bad file\n",
+	      "exit status: 0 done, 1 failed, 2 wrong usage, 3 no device or firmware, 4 bad file,\n"
+	      "             128 + N ended by signal N\n",
 	      f);
 }
 
@@ -126,20 +204,62 @@ void print_json(cJSON *json)
 	cJSON_Delete(json);
 }
 
+void print_json_line(cJSON *json)
+{
+	char *text = cJSON_PrintUnformatted(json);
+
+	if (text)
+		puts(text);
+	fflush(stdout);
+	free(text);
+	cJSON_Delete(json);
+}
+
 struct hw_dev *open_device(const struct options *opt, bool no_boot, int *status)
 {
 	struct hw_dev_options o = {
-		.device = opt->device, .firmware = opt->firmware, .no_boot = no_boot};
+		.device = opt->device, .firmware = opt->firmware, .no_boot = no_boot,
+		.mock_onnx = opt->mock_onnx, .mock_hw_consts = opt->mock_hw_consts,
+		.mock_layout = opt->mock_layout, .mock_max_page = opt->mock_max_page,
+		.mock_faults = opt->faults, .record = opt->record, .record_mmio = opt->record_mmio};
 	struct hw_dev *dev = NULL;
 	struct hw_error err = {0};
-	int r = hw_dev_open(&o, &dev, &err);
+	struct ticker *t;
+	int r;
 
+	interrupt_catch();
+	t = ticker_start(opt, no_boot ? "opening" : "booting");
+	r = hw_dev_open(&o, &dev, &err);
+	ticker_stop(t);
 	if (r < 0) {
 		report(opt, r, &err);
 		/* Whatever is wrong with it, it is the device or its firmware. */
 		*status = r == -ETIMEDOUT || r == -EIO || r == -ENOMEM ? EXIT_FAILED : EXIT_NO_DEVICE;
 	}
 	return dev;
+}
+
+int option_value(int argc, char **argv, int *i, const char *name, const char **out)
+{
+	if (strcmp(argv[*i], name))
+		return 0;
+	if (*i + 1 == argc) {
+		usage_error("%s wants a value", name);
+		return -1;
+	}
+	*out = argv[++*i];
+	return 1;
+}
+
+int option_number(int argc, char **argv, int *i, const char *name, long min, long max, long *out)
+{
+	const char *text;
+	int r = option_value(argc, argv, i, name, &text);
+
+	if (r != 1)
+		return r;
+	*out = number_option(name, text, min, max);
+	return *out < 0 ? -1 : 1;
 }
 
 long number_option(const char *name, const char *text, long min, long max)
@@ -154,34 +274,6 @@ long number_option(const char *name, const char *text, long min, long max)
 		return -1;
 	}
 	return v;
-}
-
-void progress_start(struct progress *p, const struct options *opt)
-{
-	*p = (struct progress){.on = !opt->quiet && isatty(STDERR_FILENO),
-			       .start_ns = util_now_ns()};
-	p->last_ns = p->start_ns;
-}
-
-void progress_show(struct progress *p, const char *what, size_t done, size_t total)
-{
-	uint64_t now;
-
-	if (!p->on)
-		return;
-	now = util_now_ns();
-	if (now - p->start_ns < 1000000000u || now - p->last_ns < 200000000u)
-		return;
-	p->last_ns = now;
-	p->shown = true;
-	fprintf(stderr, "\r%s: %zu of %zu (%.0f %%)  ", what, done, total,
-		total ? 100.0 * (double)done / (double)total : 100.0);
-}
-
-void progress_end(struct progress *p)
-{
-	if (p->shown)
-		fputs("\r\033[K", stderr);
 }
 
 static void log_line(enum hw_log_level level, const char *line, void *user)
@@ -199,9 +291,12 @@ static int common_options(int *argc, char **argv, struct options *opt, bool *hel
 
 	for (int i = 1; i < *argc; i++) {
 		const char *a = argv[i];
-		const char **value = strcmp(a, "--device") == 0	    ? &opt->device
-				     : strcmp(a, "--firmware") == 0 ? &opt->firmware
-								    : NULL;
+		const char **value = strcmp(a, "--device") == 0	     ? &opt->device
+				     : strcmp(a, "--firmware") == 0  ? &opt->firmware
+				     : strcmp(a, "--mock-onnx") == 0 ? &opt->mock_onnx
+				     : strcmp(a, "--record") == 0    ? &opt->record
+				     : strcmp(a, "--record-mmio") == 0 ? &opt->record_mmio
+								     : NULL;
 
 		if (value) {
 			if (i + 1 == *argc)
@@ -211,11 +306,24 @@ static int common_options(int *argc, char **argv, struct options *opt, bool *hel
 			opt->device = a + 9;
 		} else if (strncmp(a, "--firmware=", 11) == 0) {
 			opt->firmware = a + 11;
+		} else if (strncmp(a, "--mock-onnx=", 12) == 0) {
+			opt->mock_onnx = a + 12;
+		} else if (strncmp(a, "--record=", 9) == 0) {
+			opt->record = a + 9;
+		} else if (strncmp(a, "--record-mmio=", 14) == 0) {
+			opt->record_mmio = a + 14;
+		} else if (strcmp(a, "--fault") == 0 || strncmp(a, "--fault=", 8) == 0) {
+			const char *spec = a[7] ? a + 8 : i + 1 < *argc ? argv[++i] : NULL;
+			int r = spec ? fault_option(opt, spec) : usage_error("%s wants a value", a);
+
+			if (r != EXIT_OK)
+				return r;
 		} else if (strcmp(a, "--json") == 0) {
 			opt->json = true;
 		} else if (strcmp(a, "--quiet") == 0) {
 			opt->quiet = true;
 		} else if (strcmp(a, "--verbose") == 0) {
+			opt->verbose = true;
 			hw_log_set(log_line, HW_LOG_DEBUG, NULL);
 		} else if (strcmp(a, "--help") == 0 || strcmp(a, "-h") == 0) {
 			*help = true;
@@ -228,7 +336,7 @@ static int common_options(int *argc, char **argv, struct options *opt, bool *hel
 	}
 	*argc = n;
 	argv[n] = NULL;
-	return EXIT_OK;
+	return fault_device(opt);
 }
 
 int main(int argc, char **argv)
@@ -260,7 +368,7 @@ int main(int argc, char **argv)
 			fprintf(stderr, "hwctl: cannot write the answer: %s\n", strerror(errno));
 			return EXIT_FAILED;
 		}
-		return r;
+		return interrupted() ? 128 + interrupted() : r;
 	}
 	return usage_error("there is no command '%s%s%s'", argv[1], argc > 2 ? " " : "",
 			   argc > 2 ? argv[2] : "");

@@ -17,7 +17,9 @@
 struct arguments {
 	const char *model, *input, *manifest;
 	long frames, in_flight, timeout;
-	bool cpu;
+	long batch, queue_depth, max_page;
+	const char *hw_consts, *layout;
+	bool cpu, measure_latency;
 };
 
 /* What is run, however it is run: tensors of floats or bytes, and the inputs to take turns. */
@@ -32,8 +34,9 @@ struct job {
 	uint8_t **outputs;                   /* n_inputs x n_out, the last answer to each input */
 	uint64_t *latency_ns;
 	size_t frames, done, failed;
-	uint64_t wall_ns;
+	uint64_t wall_ns, chip_ns;
 	struct hw_error err;                 /* of the first failed frame */
+	char function[256];                  /* hw_net_function(), or "cpu" */
 };
 
 static int parse(int argc, char **argv, struct arguments *a)
@@ -52,6 +55,16 @@ static int parse(int argc, char **argv, struct arguments *a)
 			number = &a->in_flight, max = 127;
 		else if (strcmp(name, "--timeout") == 0)
 			number = &a->timeout, max = 3600000;
+		else if (strcmp(name, "--batch") == 0)
+			number = &a->batch, max = UINT16_MAX;
+		else if (strcmp(name, "--queue-depth") == 0)
+			number = &a->queue_depth, max = 127;
+		else if (strcmp(name, "--max-page") == 0)
+			number = &a->max_page, max = 4096;
+		else if (strcmp(name, "--mock-hw-consts") == 0)
+			text = &a->hw_consts;
+		else if (strcmp(name, "--mock-layout") == 0)
+			text = &a->layout;
 		if (text || number) {
 			if (i + 1 == argc)
 				return usage_error("%s wants a value", name);
@@ -62,6 +75,8 @@ static int parse(int argc, char **argv, struct arguments *a)
 				return EXIT_USAGE;
 		} else if (strcmp(name, "--cpu") == 0) {
 			a->cpu = true;
+		} else if (strcmp(name, "--measure-latency") == 0) {
+			a->measure_latency = true;
 		} else if (name[0] != '-' && !a->model) {
 			a->model = name;
 		} else {
@@ -227,6 +242,7 @@ static int run_cpu(struct job *j, struct hw_error *err)
 	uint64_t start;
 	int r;
 
+	snprintf(j->function, sizeof(j->function), "cpu");
 	r = onnx_open(j->arg->model, &g, err);
 	if (r < 0)
 		return r;
@@ -319,7 +335,7 @@ static int pump(struct job *j, struct hw_net *net, struct ticket *tickets, size_
 
 	progress_start(&p, j->opt);
 	pthread_mutex_lock(&f->lock);
-	while (r == 0 && sent < j->frames && !j->failed) {
+	while (r == 0 && sent < j->frames && !j->failed && !interrupted()) {
 		struct ticket *t = NULL;
 		struct hw_submit s = {.timeout_ms = (uint32_t)j->arg->timeout, .done = frame_done};
 
@@ -356,6 +372,8 @@ static int pump(struct job *j, struct hw_net *net, struct ticket *tickets, size_
 		*err = j->err;
 		r = j->err.code;
 	}
+	if (r == 0 && interrupted())
+		r = hw_fail(err, -EINTR, "ended by signal %d after %zu frames", interrupted(), j->done);
 	return r;
 }
 
@@ -396,13 +414,18 @@ static int run_chip(struct job *j, struct hw_dev *dev, struct hw_error *err)
 		.input_type = floats ? HW_TYPE_F32 : HW_TYPE_AUTO,
 		.output_type = HW_TYPE_F32,
 		.frames_in_flight = (uint32_t)j->arg->in_flight,
+		.batch = (uint32_t)j->arg->batch,
+		.queue_depth = (uint32_t)j->arg->queue_depth,
+		.measure_latency = j->arg->measure_latency,
 	};
 	const struct hw_tensor_info *in, *out;
+	struct hw_net_stats stats;
 	struct hw_net *net;
 	int r = hw_net_load(dev, j->arg->model, &o, &net, err);
 
 	if (r < 0)
 		return r;
+	snprintf(j->function, sizeof(j->function), "%s", hw_net_function(net));
 	in = hw_net_inputs(net, &j->n_in);
 	out = hw_net_outputs(net, &j->n_out);
 	if (j->n_in > MAX_TENSORS || j->n_out > MAX_TENSORS) {
@@ -414,6 +437,8 @@ static int run_chip(struct job *j, struct hw_dev *dev, struct hw_error *err)
 	}
 	if (r == 0)
 		r = run_frames(j, net, err);
+	hw_net_get_stats(net, &stats);
+	j->chip_ns = stats.chip_ns;
 	hw_net_free(net);
 	return r;
 }
@@ -434,6 +459,11 @@ static double percentile_ms(const struct job *j, double p)
 	if (!j->done)
 		return 0;
 	return (double)j->latency_ns[i < j->done ? i : j->done - 1] / 1e6;
+}
+
+static double chip_ms(const struct job *j)
+{
+	return j->done ? (double)j->chip_ns / 1e6 / (double)j->done : 0;
 }
 
 static void print_values(const struct job *j)
@@ -481,6 +511,7 @@ static void print_answer(struct job *j, const char *where)
 
 		cJSON_AddStringToObject(o, "model", j->arg->model);
 		cJSON_AddStringToObject(o, "on", where);
+		cJSON_AddStringToObject(o, "function", j->function);
 		cJSON_AddNumberToObject(o, "frames", (double)j->done);
 		cJSON_AddNumberToObject(o, "seconds", seconds);
 		cJSON_AddNumberToObject(o, "frames_per_second", fps);
@@ -489,6 +520,8 @@ static void print_answer(struct job *j, const char *where)
 		cJSON_AddNumberToObject(l, "p90", percentile_ms(j, 90));
 		cJSON_AddNumberToObject(l, "p99", percentile_ms(j, 99));
 		cJSON_AddNumberToObject(l, "max", percentile_ms(j, 100));
+		if (j->arg->measure_latency)
+			cJSON_AddNumberToObject(l, "chip", chip_ms(j));
 		cJSON_AddItemToObject(o, "outputs", outputs_json(j));
 		print_json(o);
 		return;
@@ -497,11 +530,34 @@ static void print_answer(struct job *j, const char *where)
 	       seconds, fps);
 	printf("latency ms: p50 %.2f, p90 %.2f, p99 %.2f, max %.2f\n", percentile_ms(j, 50),
 	       percentile_ms(j, 90), percentile_ms(j, 99), percentile_ms(j, 100));
+	if (j->arg->measure_latency)
+		printf("from the chip taking a frame to its last output: %.3f ms\n", chip_ms(j));
+	if (strcmp(j->function, "pattern") == 0)
+		puts("function: pattern: the answers are a test pattern, not inference (a chip in "
+		     "software cannot execute microcode)");
+	else
+		printf("function: %s\n", j->function);
 	print_values(j);
+}
+
+/* The device options that only this command has. */
+static int device_options(const struct arguments *a, struct options *to)
+{
+	char *end = NULL;
+
+	to->mock_hw_consts = a->hw_consts;
+	to->mock_max_page = (uint32_t)a->max_page;
+	if (!a->layout)
+		return EXIT_OK;
+	to->mock_layout = (uint32_t)strtoul(a->layout, &end, 16);
+	if (!to->mock_layout || *end)
+		return usage_error("--mock-layout wants a bitmap in hexadecimal, not '%s'", a->layout);
+	return EXIT_OK;
 }
 
 int cmd_run(const struct options *opt, int argc, char **argv)
 {
+	struct options device = *opt;
 	struct arguments a = {.in_flight = 8, .timeout = 10000};
 	struct job j = {.opt = opt, .arg = &a};
 	struct hw_error err = {0};
@@ -510,6 +566,8 @@ int cmd_run(const struct options *opt, int argc, char **argv)
 	int status = EXIT_FAILED;
 	int r = parse(argc, argv, &a);
 
+	if (r == EXIT_OK)
+		r = device_options(&a, &device);
 	if (r != EXIT_OK)
 		return r;
 	if (!a.cpu && has_suffix(a.model, ".onnx"))
@@ -524,7 +582,7 @@ int cmd_run(const struct options *opt, int argc, char **argv)
 	} else if (r == 0) {
 		struct hw_dev_info info;
 
-		dev = open_device(opt, false, &status);
+		dev = open_device(&device, false, &status);
 		if (!dev) {
 			free_job(&j);
 			return status;

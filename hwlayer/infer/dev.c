@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Devices: open, the owner thread, jobs, close. */
 #include "infer/infer.h"
+#include "trace/trace.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #define FIRMWARE_FILE "/lib/firmware/hailo/hailo8_fw.bin"
+#define IRQ_GRACE_MS 2
 #define BOARD_CFG_FILE "/lib/firmware/hailo/hailo8_board_cfg.bin"
 #define FW_CFG_FILE "/lib/firmware/hailo/hailo8_fw_cfg.bin"
 
@@ -41,6 +43,8 @@ int infer_call(struct hw_dev *dev, int (*fn)(struct hw_dev *, void *, struct hw_
 	while (!job.done)
 		pthread_cond_wait(&dev->cond, &dev->lock);
 	pthread_mutex_unlock(&dev->lock);
+	if (job.result < 0 && err)
+		err->code = job.result; /* as infer_public_code() may have changed it */
 	return job.result;
 }
 
@@ -71,6 +75,25 @@ static bool should_stop(struct hw_dev *dev)
 }
 
 /*
+ * The registers had something to say and no interrupt said so.  That it is just on its way is rare
+ * but possible, so it gets another moment before it counts as lost.
+ */
+static void interrupt_missed(struct hw_dev *dev)
+{
+	struct pollfd fd = {.fd = dev->be->irq_fd, .events = POLLIN};
+	uint64_t n;
+
+	if (poll(&fd, 1, IRQ_GRACE_MS) > 0)
+		return;
+	n = ++dev->chip.irq_missed;
+	if ((n & (n - 1)) == 0) /* the 1st, 2nd, 4th...: a log is not to be filled with it */
+		hw_log(HW_LOG_WARNING,
+		       "%s: an interrupt was lost or is late, the work was found by looking (%llu so far); "
+		       "frames take up to 50 ms longer then",
+		       dev->info.bdf, (unsigned long long)n);
+}
+
+/*
  * The owner: everything that happens to the chip happens here.  An interrupt only says "look";
  * the counters are the truth, so a lost one costs time (the poll limit), not a frame.
  */
@@ -83,36 +106,24 @@ static void *owner(void *arg)
 			{.fd = dev->wake_fd, .events = POLLIN},
 			{.fd = dev->be->irq_fd, .events = POLLIN},
 		};
-		int timeout = dev->net ? infer_net_timeout_ms(dev->net) : -1;
+		int timeout = dev->net ? infer_net_timeout_ms(dev->net) : -1, n;
 
 		/* A dead device would keep its interrupt fd readable for ever. */
-		poll(fds, dev->chip_ready && !dev->chip.gone ? 2 : 1, timeout);
+		n = poll(fds, dev->chip_ready && !dev->chip.gone ? 2 : 1, timeout);
 		drain(dev->wake_fd);
 		if (dev->chip_ready && !dev->chip.gone) {
-			int r;
+			uint64_t before = dev->chip.irq_count;
 
-			drain(dev->be->irq_fd);
-			r = chip_irq_service(&dev->chip);
-			if (r == -ENODEV && dev->net)
-				infer_net_kill(dev->net, -ENODEV,
-					       "the card does not answer any more: it fell off the bus "
-					       "or was removed");
+			if (chip_irq_service(&dev->chip) == 0 && n == 0 && dev->chip.irq_count != before)
+				interrupt_missed(dev);
 		}
 		run_jobs(dev);
+		if (dev->net && dev->chip.gone)
+			infer_net_kill(dev->net, -ENODEV, INFER_GONE);
 		if (dev->net)
 			infer_net_service(dev->net);
 	}
 	return NULL;
-}
-
-static void on_event(const struct chip_event *ev, void *user)
-{
-	struct hw_dev *dev = user;
-
-	hw_log(ev->priority ? HW_LOG_WARNING : HW_LOG_INFO, "%s: event %u (%s), module %u",
-	       dev->info.bdf, ev->id, chip_event_name(ev->id), ev->module);
-	if (dev->net)
-		infer_net_event(dev->net, ev);
 }
 
 static const char *arch_name(enum hw_arch arch)
@@ -150,11 +161,42 @@ static void fill_info(struct hw_dev *dev)
 		memcpy(info->serial, chip->id.serial, sizeof(info->serial));
 		memcpy(info->part_number, chip->id.part_number, sizeof(info->part_number));
 		memcpy(info->product_name, chip->id.product_name, sizeof(info->product_name));
-		info->clock_hz = chip->info.clock_hz;
-		if (info->arch == HW_ARCH_HAILO8L)
-			info->clusters = chip->info.clusters;
 	}
 	snprintf(info->arch_name, sizeof(info->arch_name), "%s", arch_name(info->arch));
+}
+
+static int keep(struct span *to, struct span from)
+{
+	uint8_t *copy;
+
+	if (!from.len)
+		return 0;
+	copy = malloc(from.len);
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, from.ptr, from.len);
+	*to = (struct span){copy, from.len};
+	return 0;
+}
+
+/* The device is booted again after a reset and after a suspend, when the caller's bytes are gone. */
+static int keep_boot_files(struct hw_dev *dev, const struct chip_boot_options *boot)
+{
+	int r = keep(&dev->boot.firmware, boot->firmware);
+
+	dev->boot.boot_timeout_ms = boot->boot_timeout_ms;
+	if (r == 0)
+		r = keep(&dev->boot.board_cfg, boot->board_cfg);
+	if (r == 0)
+		r = keep(&dev->boot.fw_cfg, boot->fw_cfg);
+	return r;
+}
+
+static void drop_boot_files(struct hw_dev *dev)
+{
+	free((void *)(uintptr_t)dev->boot.firmware.ptr);
+	free((void *)(uintptr_t)dev->boot.board_cfg.ptr);
+	free((void *)(uintptr_t)dev->boot.fw_cfg.ptr);
 }
 
 int infer_dev_open(struct backend *be, const struct chip_boot_options *boot, bool no_boot,
@@ -176,12 +218,23 @@ int infer_dev_open(struct backend *be, const struct chip_boot_options *boot, boo
 		r = hw_fail(err, -errno, "cannot make an eventfd: %s", strerror(errno));
 		goto err_dev;
 	}
-	dev->chip.on_event = on_event;
-	dev->chip.on_event_user = dev;
-	r = no_boot ? chip_probe(&dev->chip, be, err) : chip_init(&dev->chip, be, boot, err);
-	if (r < 0)
+	r = keep_boot_files(dev, boot);
+	if (r < 0) {
+		hw_fail(err, r, "no memory for the firmware");
 		goto err_fd;
+	}
+	dev->no_boot = no_boot;
+	dev->chip.on_event = infer_event;
+	dev->chip.on_event_user = dev;
+	r = no_boot ? chip_probe(&dev->chip, be, err) : chip_init(&dev->chip, be, &dev->boot, err);
+	if (r < 0) {
+		r = infer_public_code(r);
+		if (err)
+			err->code = r;
+		goto err_fd;
+	}
 	dev->chip_ready = !no_boot;
+	infer_apps_booted(dev);
 	fill_info(dev);
 	r = -pthread_create(&dev->thread, NULL, owner, dev);
 	if (r < 0) {
@@ -197,6 +250,7 @@ err_chip:
 	if (dev->chip_ready)
 		chip_shutdown(&dev->chip);
 err_fd:
+	drop_boot_files(dev);
 	close(dev->wake_fd);
 err_dev:
 	pthread_cond_destroy(&dev->cond);
@@ -247,20 +301,34 @@ int hw_dev_open(const struct hw_dev_options *opt, struct hw_dev **out, struct hw
 	static const struct hw_dev_options none;
 	struct chip_boot_options boot = {0};
 	uint8_t *image = NULL, *board = NULL, *cfg = NULL;
+	char *onnx = NULL;
+	struct hw_dev *dev;
 	struct backend *be;
 	size_t len = 0;
 	int r;
 
 	if (!opt)
 		opt = &none;
-	r = backend_open(opt->device, &be, err);
+	if (opt->mock_onnx) {
+		onnx = strdup(opt->mock_onnx);
+		if (!onnx)
+			return hw_fail(err, -ENOMEM, "no memory for a device");
+	}
+	r = backend_open(opt, &be, err);
 	if (r < 0)
-		return r;
+		goto out;
+	if (opt->record || opt->record_mmio) {
+		r = trace_record(be, opt->record, opt->record_mmio, err);
+		if (r < 0) {
+			backend_close(be);
+			goto out;
+		}
+	}
 	if (!opt->no_boot) {
 		r = find_firmware(opt->firmware, backend_is_software(be), &image, &len, err);
 		if (r < 0) {
 			backend_close(be);
-			return r;
+			goto out;
 		}
 		boot.firmware = (struct span){image, len};
 		if (!backend_is_software(be)) {
@@ -268,7 +336,14 @@ int hw_dev_open(const struct hw_dev_options *opt, struct hw_dev **out, struct hw
 			boot.fw_cfg = optional_file(FW_CFG_FILE, &cfg);
 		}
 	}
-	r = infer_dev_open(be, &boot, opt->no_boot, out, err);
+	r = infer_dev_open(be, &boot, opt->no_boot, &dev, err);
+	if (r == 0) {
+		dev->mock_onnx = onnx;
+		onnx = NULL;
+		*out = dev;
+	}
+out:
+	free(onnx);
 	free(image);
 	free(board);
 	free(cfg);
@@ -287,10 +362,13 @@ void hw_dev_close(struct hw_dev *dev)
 	pthread_mutex_unlock(&dev->lock);
 	infer_wake(dev);
 	pthread_join(dev->thread, NULL);
+	infer_apps_close(dev);
 	if (dev->chip_ready && chip_shutdown(&dev->chip) < 0 && !dev->chip.gone)
 		hw_log(HW_LOG_WARNING, "%s: the chip did not acknowledge that it stopped",
 		       dev->info.bdf);
 	backend_close(dev->be);
+	drop_boot_files(dev);
+	free(dev->mock_onnx);
 	close(dev->wake_fd);
 	pthread_cond_destroy(&dev->cond);
 	pthread_mutex_destroy(&dev->lock);
@@ -299,15 +377,21 @@ void hw_dev_close(struct hw_dev *dev)
 
 void hw_dev_get_info(const struct hw_dev *dev, struct hw_dev_info *info)
 {
+	pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&dev->lock;
+
+	pthread_mutex_lock(lock);
 	*info = dev->info;
+	pthread_mutex_unlock(lock);
 }
 
 static int temperature_job(struct hw_dev *dev, void *arg, struct hw_error *err)
 {
 	float *ts = arg;
 
-	if (!dev->chip_ready)
-		return hw_fail(err, -EINVAL, "the chip is not booted");
+	int r = infer_chip_usable(dev, err);
+
+	if (r < 0)
+		return r;
 	return chip_get_temperature(&dev->chip, &ts[0], &ts[1], err);
 }
 
@@ -317,7 +401,7 @@ int hw_dev_temperature(struct hw_dev *dev, float *ts0, float *ts1, struct hw_err
 	int r = infer_call(dev, temperature_job, ts, err);
 
 	if (r < 0)
-		return r == -EREMOTEIO || r == -EBADMSG ? -EIO : r;
+		return infer_public_code(r);
 	*ts0 = ts[0];
 	*ts1 = ts[1];
 	return 0;

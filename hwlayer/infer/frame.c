@@ -13,6 +13,7 @@
 #define STALL_MIN_MS 1000     /* no transfer finished for this long, with frames waiting: dead */
 #define LOOK_MS 50            /* read the counters this often even without an interrupt */
 #define DEFAULT_TIMEOUT_MS 10000
+#define PING_MS 500           /* for firmware that may be dead; a healthy one needs less than 1 ms */
 
 static struct infer_slot *oldest(const struct hw_net *net)
 {
@@ -38,7 +39,31 @@ static int check_alive(struct hw_net *net, struct hw_error *err)
 	return 0;
 }
 
-int hw_net_submit(struct hw_net *net, const struct hw_submit *frame, struct hw_error *err)
+/* Until leave() hw_net_free() waits, so @net and its slots stay. */
+static int enter(struct hw_net *net, struct hw_error *err)
+{
+	int r;
+
+	pthread_mutex_lock(&net->dev->lock);
+	r = check_alive(net, err);
+	if (r == 0)
+		net->callers++;
+	pthread_mutex_unlock(&net->dev->lock);
+	return r;
+}
+
+static void leave(struct hw_net *net)
+{
+	struct hw_dev *dev = net->dev;
+
+	pthread_mutex_lock(&dev->lock);
+	net->callers--;
+	if (net->closing)
+		pthread_cond_broadcast(&dev->cond);
+	pthread_mutex_unlock(&dev->lock);
+}
+
+static int submit(struct hw_net *net, const struct hw_submit *frame, struct hw_error *err)
 {
 	struct hw_dev *dev = net->dev;
 	struct infer_slot *slot = NULL;
@@ -69,7 +94,7 @@ int hw_net_submit(struct hw_net *net, const struct hw_submit *frame, struct hw_e
 	memcpy(slot->outputs, frame->outputs, net->n_outputs * sizeof(*slot->outputs));
 	for (size_t i = 0; i < net->n_inputs; i++) {
 		const struct infer_stream *s = &net->inputs[i];
-		size_t off = s->stride * slot->index;
+		size_t off = infer_slot_offset(s, slot->index);
 
 		hef_layout_to_hw(&s->layout, frame->inputs[i], (uint8_t *)s->mem.virt + off);
 		backend_dma_sync(dev->be, &s->mem, off, s->stream->transfer, true);
@@ -89,6 +114,17 @@ int hw_net_submit(struct hw_net *net, const struct hw_submit *frame, struct hw_e
 	pthread_mutex_unlock(&dev->lock);
 	if (r == 0)
 		infer_wake(dev);
+	return r;
+}
+
+int hw_net_submit(struct hw_net *net, const struct hw_submit *frame, struct hw_error *err)
+{
+	int r = enter(net, err);
+
+	if (r < 0)
+		return r;
+	r = submit(net, frame, err);
+	leave(net);
 	return r;
 }
 
@@ -122,9 +158,14 @@ int hw_net_run(struct hw_net *net, const void *const *inputs, void *const *outpu
 		.user = &w,
 	};
 	struct hw_dev *dev = net->dev;
-	int r;
+	int r = enter(net, err);
 
-	while ((r = hw_net_submit(net, &frame, err)) == -EAGAIN) {
+	if (r < 0)
+		return r;
+	/* Before the frame is submitted: its answer may come before submit() returns. */
+	pthread_mutex_init(&w.lock, NULL);
+	pthread_cond_init(&w.cond, NULL);
+	while ((r = submit(net, &frame, err)) == -EAGAIN) {
 		bool full = true;
 
 		/* The owner broadcasts whenever a slot becomes free or the network dies. */
@@ -135,17 +176,14 @@ int hw_net_run(struct hw_net *net, const void *const *inputs, void *const *outpu
 			pthread_cond_wait(&dev->cond, &dev->lock);
 		pthread_mutex_unlock(&dev->lock);
 	}
-	if (r < 0)
-		return r;
-	pthread_mutex_init(&w.lock, NULL);
-	pthread_cond_init(&w.cond, NULL);
+	leave(net);
 	pthread_mutex_lock(&w.lock);
-	while (!w.done)
+	while (r == 0 && !w.done)
 		pthread_cond_wait(&w.cond, &w.lock);
 	pthread_mutex_unlock(&w.lock);
 	pthread_cond_destroy(&w.cond);
 	pthread_mutex_destroy(&w.lock);
-	return w.status;
+	return r < 0 ? r : w.status;
 }
 
 /* -------------------------------------------------------------------- owner thread from here */
@@ -172,6 +210,14 @@ static void release(struct hw_net *net, struct infer_slot *slot)
 	slot->state = SLOT_FREE;
 	pthread_cond_broadcast(&net->dev->cond);
 	pthread_mutex_unlock(&net->dev->lock);
+}
+
+/* Under the lock. */
+static void end_busy(struct hw_net *net)
+{
+	if (net->busy_since_ns)
+		net->stats.busy_ns += util_now_ns() - net->busy_since_ns;
+	net->busy_since_ns = 0;
 }
 
 static struct infer_slot *take_queue(struct hw_net *net)
@@ -210,6 +256,7 @@ void infer_net_kill(struct hw_net *net, int code, const char *text)
 	if (first) {
 		net->dead = code;
 		net->dead_err = err;
+		end_busy(net);
 	}
 	pthread_cond_broadcast(&net->dev->cond);
 	pthread_mutex_unlock(&net->dev->lock);
@@ -230,13 +277,9 @@ void infer_net_event(struct hw_net *net, const struct chip_event *ev)
 			 chip_status_text(ev->status), ev->status);
 		break;
 	case FW_EVENT_STREAMS_CLOSED:
-		snprintf(text, sizeof(text),
-			 "the chip closed all streams because it is too hot; let it cool down");
-		break;
 	case FW_EVENT_LCU_ECC_UNCORRECTABLE:
 	case FW_EVENT_CPU_ECC_FATAL:
-		snprintf(text, sizeof(text), "the chip reports a memory error it cannot correct (%s)",
-			 chip_event_name(ev->id));
+		chip_event_text(ev, text, sizeof(text));
 		break;
 	default:
 		return;
@@ -244,43 +287,65 @@ void infer_net_event(struct hw_net *net, const struct chip_event *ev)
 	infer_net_kill(net, -EIO, text);
 }
 
-static void launch_failed(struct hw_net *net, const struct infer_stream *s, int r)
+static const char *direction(const struct infer_stream *s)
+{
+	return s->channel.index < CHIP_VDMA_FIRST_D2H ? "input" : "output";
+}
+
+/* What it means that a channel's function answered @r, and what helps. */
+static const char *channel_trouble(struct hw_net *net, int r)
+{
+	switch (r) {
+	case -ECONNRESET:
+		if (chip_ping(&net->dev->chip, PING_MS) < 0)
+			return "its channel was stopped and no firmware answers: the firmware crashed or "
+			       "restarted; reset the device";
+		return "the chip stopped its channel; load the network again";
+	case -EIO:
+		return "the chip reports a DMA error on its channel; load the network again";
+	case -EPROTO:
+		return "its channel counts transfers that were not queued, so no result can be trusted; load "
+		       "the network again";
+	case -EFAULT:
+		return "its channel is out of step with the driver; load the network again";
+	default:
+		return strerror(-r);
+	}
+}
+
+static void channel_failed(struct hw_net *net, const struct infer_stream *s, int r)
 {
 	char regs[160], text[480];
 
 	if (r == -ENODEV) {
-		infer_net_kill(net, r, "the card does not answer any more: it fell off the bus or was "
-				       "removed");
+		infer_net_kill(net, r, INFER_GONE);
 		return;
 	}
 	vdma_channel_describe(net->dev->be, s->channel.index, regs, sizeof(regs));
-	snprintf(text, sizeof(text), "%s %s: %s (%s)", s->channel.index < CHIP_VDMA_FIRST_D2H
-			 ? "input" : "output", s->stream->layer->name,
-		 r == -ECONNRESET ? "the chip stopped its channel"
-		 : r == -EFAULT	  ? "its channel is out of step with the driver"
-				  : strerror(-r),
-		 regs);
+	snprintf(text, sizeof(text), "%s %s: %s (%s)", direction(s), s->stream->layer->name,
+		 channel_trouble(net, r), regs);
 	infer_net_kill(net, -EIO, text);
 }
 
 static int launch_stream(struct hw_net *net, struct infer_stream *s, struct infer_slot *slot)
 {
-	int r = vdma_channel_launch(&s->channel, s->mem.bus + s->stride * slot->index,
+	int r = vdma_channel_launch(&s->channel, s->mem.bus + infer_slot_offset(s, slot->index),
 				    s->stream->transfer, slot);
 
 	if (r < 0)
-		launch_failed(net, s, r);
+		channel_failed(net, s, r);
 	return r;
 }
 
 static void launch(struct hw_net *net, struct infer_slot *slot)
 {
 	slot->launch_ns = util_now_ns();
-	if (!net->order_count) {
-		net->busy_since_ns = slot->launch_ns;
+	slot->begun_ns = 0;
+	if (!net->order_count)
 		net->progress_ns = slot->launch_ns;
-	}
 	pthread_mutex_lock(&net->dev->lock);
+	if (!net->busy_since_ns)
+		net->busy_since_ns = slot->launch_ns;
 	slot->state = SLOT_ON_CHIP;
 	pthread_mutex_unlock(&net->dev->lock);
 	slot->pending = (unsigned int)(net->n_inputs + net->n_outputs);
@@ -300,7 +365,7 @@ static void finish(struct hw_net *net, struct infer_slot *slot)
 	if (!slot->answered) {
 		for (size_t i = 0; i < net->n_outputs; i++) {
 			const struct infer_stream *s = &net->outputs[i];
-			size_t off = s->stride * slot->index;
+			size_t off = infer_slot_offset(s, slot->index);
 
 			backend_dma_sync(net->dev->be, &s->mem, off, s->stream->transfer, false);
 			hef_layout_from_hw(&s->layout, (uint8_t *)s->mem.virt + off, slot->outputs[i]);
@@ -309,10 +374,8 @@ static void finish(struct hw_net *net, struct infer_slot *slot)
 	net->order_first = (net->order_first + 1) % ARRAY_SIZE(net->by_order);
 	net->order_count--;
 	if (!net->order_count) {
-		uint64_t now = util_now_ns();
-
 		pthread_mutex_lock(&net->dev->lock);
-		net->stats.busy_ns += now - net->busy_since_ns;
+		end_busy(net);
 		pthread_mutex_unlock(&net->dev->lock);
 	}
 	/* The slot is free before its user hears of it, so that a callback may submit again. */
@@ -324,6 +387,8 @@ static void finish(struct hw_net *net, struct infer_slot *slot)
 
 		pthread_mutex_lock(&net->dev->lock);
 		net->stats.completed++;
+		if (net->measure_latency)
+			net->stats.chip_ns += util_now_ns() - slot->begun_ns;
 		slot->state = SLOT_FREE;
 		pthread_cond_broadcast(&net->dev->cond);
 		pthread_mutex_unlock(&net->dev->lock);
@@ -331,41 +396,89 @@ static void finish(struct hw_net *net, struct infer_slot *slot)
 	}
 }
 
-static bool reap_stream(struct hw_net *net, struct infer_stream *s)
+/* The chip has taken the first bytes of its input; exact where those interrupt. */
+static void begun(struct infer_slot *slot)
+{
+	if (!slot->begun_ns)
+		slot->begun_ns = util_now_ns();
+}
+
+static int reap_stream(struct hw_net *net, struct infer_stream *s)
 {
 	void *tokens[VDMA_TRANSFERS_MAX];
 	int n;
 
 	if (!s->channel.fifo_count)
-		return true;
+		return 0;
 	n = vdma_channel_reap(&s->channel, tokens, ARRAY_SIZE(tokens));
-	if (n < 0) {
-		launch_failed(net, s, n);
-		return false;
-	}
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
+		begun(tokens[i]);
 		((struct infer_slot *)tokens[i])->pending--;
-	if (n)
+	}
+	for (unsigned int i = 0; n >= 0 && i < s->channel.begun; i++)
+		begun(s->channel.fifo[(s->channel.fifo_first + i) % ARRAY_SIZE(s->channel.fifo)].token);
+	if (n > 0)
 		net->progress_ns = util_now_ns();
-	return true;
+	return n;
 }
 
 static void reap(struct hw_net *net, uint32_t channels)
 {
+	const struct infer_stream *failed = NULL;
 	struct infer_slot *slot;
+	int r = 0;
 
-	for (size_t i = 0; i < net->n_inputs; i++) {
-		if ((channels & BIT(net->inputs[i].channel.index)) &&
-		    !reap_stream(net, &net->inputs[i]))
-			return;
+	for (size_t i = 0; i < net->n_inputs + net->n_outputs; i++) {
+		struct infer_stream *s =
+			i < net->n_inputs ? &net->inputs[i] : &net->outputs[i - net->n_inputs];
+		int n = channels & BIT(s->channel.index) ? reap_stream(net, s) : 0;
+
+		if (n < 0 && !failed) {
+			failed = s;
+			r = n;
+		}
 	}
-	for (size_t i = 0; i < net->n_outputs; i++) {
-		if ((channels & BIT(net->outputs[i].channel.index)) &&
-		    !reap_stream(net, &net->outputs[i]))
-			return;
-	}
+	/* What was finished before a channel failed is not lost. */
 	while ((slot = oldest(net)) && !slot->pending)
 		finish(net, slot);
+	if (failed)
+		channel_failed(net, failed, r);
+}
+
+/* The first stream that frame @slot waits for; inputs come first, since outputs wait for them. */
+static const struct infer_stream *waits_for(const struct hw_net *net, const struct infer_slot *slot)
+{
+	for (size_t i = 0; i < net->n_inputs + net->n_outputs; i++) {
+		const struct infer_stream *s =
+			i < net->n_inputs ? &net->inputs[i] : &net->outputs[i - net->n_inputs];
+
+		if (s->channel.fifo_count && s->channel.fifo[s->channel.fifo_first].token == slot)
+			return s;
+	}
+	return NULL;
+}
+
+static void stalled(struct hw_net *net, const struct infer_slot *slot, uint64_t stall_ns)
+{
+	const struct infer_stream *s = waits_for(net, slot);
+	int r = chip_ping(&net->dev->chip, PING_MS);
+	char why[300], text[480];
+
+	if (net->dead)
+		return; /* it was told why by an event that came with the answer */
+	if (net->dev->chip.gone) {
+		infer_net_kill(net, -ENODEV, INFER_GONE);
+		return;
+	}
+	network_describe_stall(net->plan, net->dev->be, why, sizeof(why));
+	snprintf(text, sizeof(text), "nothing moved on the chip for %llu ms: %s%s%s%s%s (%s)",
+		 (unsigned long long)(stall_ns / 1000000u),
+		 r < 0 ? "the firmware does not answer either, it has crashed: reset the device"
+		       : "the firmware answers, but ",
+		 r < 0 || !s ? "" : direction(s), r < 0 || !s ? "" : " ",
+		 r < 0 ? "" : s ? s->stream->layer->name : "the network",
+		 r < 0 ? "" : " is stuck; load the network again", why);
+	infer_net_kill(net, -ETIMEDOUT, text);
 }
 
 static void check_deadlines(struct hw_net *net)
@@ -382,7 +495,7 @@ static void check_deadlines(struct hw_net *net)
 
 		if (s->answered || now < s->deadline_ns)
 			continue;
-		if (net->progress_ns > s->launch_ns)
+		if (i && net->progress_ns > s->launch_ns)
 			snprintf(why, sizeof(why), "the chip is at work on %u frames before it", i);
 		else if (!why[0])
 			network_describe_stall(net->plan, net->dev->be, why, sizeof(why));
@@ -393,14 +506,8 @@ static void check_deadlines(struct hw_net *net)
 	stall = slot->deadline_ns - slot->submit_ns;
 	if (stall < STALL_MIN_MS * 1000000ull)
 		stall = STALL_MIN_MS * 1000000ull;
-	if (now - net->progress_ns >= stall) {
-		char text[480];
-
-		network_describe_stall(net->plan, net->dev->be, why, sizeof(why));
-		snprintf(text, sizeof(text), "nothing moved on the chip for %llu ms: %s",
-			 (unsigned long long)(stall / 1000000u), why);
-		infer_net_kill(net, -ETIMEDOUT, text);
-	}
+	if (now - net->progress_ns >= stall)
+		stalled(net, slot, stall);
 }
 
 void infer_net_service(struct hw_net *net)
@@ -415,6 +522,8 @@ void infer_net_service(struct hw_net *net)
 	pthread_mutex_lock(&net->dev->lock);
 	idle = net->dead || net->closing;
 	net->stats.interrupts = chip->irq_count - net->irq_base;
+	net->stats.interrupts_missed = chip->irq_missed - net->missed_base;
+	net->stats.interrupts_spurious = chip->irq_spurious - net->spurious_base;
 	pthread_mutex_unlock(&net->dev->lock);
 	if (idle)
 		return;

@@ -32,6 +32,14 @@ struct hw_dev {
 	struct chip chip;
 	struct hw_dev_info info;
 	bool chip_ready;             /* booted and identified */
+	bool no_boot;                /* opened only to look at it */
+	char *mock_onnx;             /* hw_dev_options.mock_onnx, or NULL */
+	bool suspended;
+	struct chip_boot_options boot; /* kept for the next boot; the bytes are the device's own */
+	hw_event_fn event_fn;        /* owner thread */
+	void *event_user;
+	uint64_t event_second;       /* events logged in this second of the clock, and how many */
+	unsigned int event_lines;
 	pthread_t thread;
 	bool running;
 	int wake_fd;
@@ -40,7 +48,10 @@ struct hw_dev {
 	struct infer_job *jobs;
 	bool stop;
 	struct hw_net *net;          /* configured now; owner thread */
+	size_t frame_guard;          /* bytes around each frame of networks to come, 0 unless hwctl tests */
 	bool net_claimed;            /* hw_dev.lock: somebody loads or has loaded one */
+	bool apps_cleared;           /* RESET and CLEAR were taken since the boot: apps.c */
+	unsigned int next_app;       /* FW_APPS_MAX: they have to be sent first */
 };
 
 /* One stream of a network, from the user's tensor to its channel. */
@@ -49,8 +60,14 @@ struct infer_stream {
 	struct hef_layout layout;
 	struct vdma_channel channel;
 	struct backend_dma mem;      /* all slots, one after another */
-	size_t stride;
+	size_t guard, stride;
 };
+
+/* Where a slot's frame is in mem. */
+static inline size_t infer_slot_offset(const struct infer_stream *s, unsigned int slot)
+{
+	return s->guard + s->stride * slot;
+}
 
 enum infer_slot_state { SLOT_FREE, SLOT_FILLING, SLOT_QUEUED, SLOT_ON_CHIP };
 
@@ -59,6 +76,7 @@ struct infer_slot {
 	unsigned int index;
 	unsigned int pending;        /* transfers that have not come back */
 	uint64_t submit_ns, launch_ns, deadline_ns;
+	uint64_t begun_ns;           /* its input was seen to move; 0: not yet */
 	bool answered;               /* its user was told already (timed out) */
 	void **outputs;              /* user frames, one for each output */
 	hw_done_fn done;
@@ -70,20 +88,24 @@ struct hw_net {
 	struct hw_dev *dev;
 	struct network *plan;
 	char name[HW_NAME_MAX];
+	char *function;              /* hw_net_function() */
 	size_t n_inputs, n_outputs;
 	struct infer_stream *inputs, *outputs;   /* in the user's order */
 	struct hw_tensor_info *input_info, *output_info;
 	size_t n_slots;
 	struct infer_slot *slots;
+	bool measure_latency;
 	struct infer_slot *by_order[VDMA_TRANSFERS_MAX + 1]; /* on chip, oldest first (a ring) */
 	unsigned int order_first, order_count;
 	struct infer_slot *queue, **queue_tail;  /* dev->lock */
 	int dead;                    /* -errno, 0 while alive; dev->lock */
 	struct hw_error dead_err;
 	bool closing;
+	unsigned int callers;        /* threads in hw_net_submit() or waiting for a slot; dev->lock */
 	uint64_t progress_ns;        /* last time a transfer finished or the chip went from idle to busy */
-	uint64_t busy_since_ns;
-	uint64_t irq_base;           /* chip->irq_count when the network was loaded */
+	uint64_t busy_since_ns;      /* 0 while idle; dev->lock */
+	uint64_t irq_base;           /* chip->irq_count when the network was loaded, and so on */
+	uint64_t missed_base, spurious_base;
 	uint64_t looked_ns;          /* counters were read without an interrupt */
 	struct hw_net_stats stats;   /* dev->lock */
 	struct hef *hef;             /* layouts point into its layers */
@@ -93,6 +115,11 @@ struct hw_net {
 int infer_call(struct hw_dev *dev, int (*fn)(struct hw_dev *, void *, struct hw_error *), void *arg,
 	       struct hw_error *err);
 void infer_wake(struct hw_dev *dev);
+/* What the firmware says, or garbles, becomes what the public header promises. */
+static inline int infer_public_code(int r)
+{
+	return r == -EREMOTEIO || r == -EBADMSG ? -EIO : r;
+}
 
 /*
  * hw_dev_open() for a backend that is open already; it is closed with the device, and also when
@@ -100,6 +127,35 @@ void infer_wake(struct hw_dev *dev);
  */
 int infer_dev_open(struct backend *be, const struct chip_boot_options *boot, bool no_boot,
 		   struct hw_dev **out, struct hw_error *err);
+
+/* net.c, pure: what hwctl hef check asks beforehand */
+/* -ENOTSUP: a stream of that kind cannot be handed to a user. */
+int infer_layout(const struct hef_layer *layer, enum hw_type type, struct hef_layout *out,
+		 struct hw_error *err);
+/* DMA memory of one frame on a stream. */
+size_t infer_slot_bytes(const struct network_stream *s);
+/* As many frames as wanted (0: 8) and every ring and FIFO can hold (protocol 6.3, 6.5). */
+size_t infer_slot_count(const struct network *plan, uint32_t wanted);
+
+/* apps.c, owner thread only */
+void infer_apps_booted(struct hw_dev *dev);  /* the chip has been started anew */
+void infer_apps_unknown(struct hw_dev *dev); /* clear before the next configuration */
+int infer_apps_room(struct hw_dev *dev, struct hw_error *err);
+/* network_configure() as the next application. */
+int infer_apps_configure(struct hw_dev *dev, struct network *net, struct hw_error *err);
+void infer_apps_close(struct hw_dev *dev);   /* leave the chip without any */
+
+/* life.c, owner thread only */
+int infer_chip_usable(const struct hw_dev *dev, struct hw_error *err); /* 0, or -EINVAL, -EIO: why not */
+/* Ask for what IDENTIFY does not tell, and put it into dev->info. */
+int infer_query_info(struct hw_dev *dev, struct hw_error *err);
+void infer_event(const struct chip_event *ev, void *dev);
+
+#define INFER_GONE "the card does not answer any more: it fell off the bus or was removed"
+
+/* function.c: what will compute the frames of a planned network; sets hw_net.function */
+int infer_choose_function(struct hw_dev *dev, struct hw_net *net, struct hw_error *err);
+void infer_warn_function(const struct hw_net *net); /* into the log, if the network itself does not */
 
 /* frame.c, owner thread only */
 void infer_net_event(struct hw_net *net, const struct chip_event *ev);

@@ -24,12 +24,12 @@ static void stop_dma(struct hw_dev *dev)
 {
 	struct hw_error err;
 
+	if (dev->suspended)
+		return; /* it was stopped then */
 	if (dev->chip_ready && !dev->chip.gone) {
-		if (chip_reset_apps(&dev->chip, &err) == 0) {
-			if (chip_clear_apps(&dev->chip, &err) < 0)
-				hw_log(HW_LOG_WARNING, "%s: %s", dev->info.bdf, err.text);
+		if (chip_reset_apps(&dev->chip, &err) == 0)
 			return;
-		}
+		infer_apps_unknown(dev);
 		hw_log(HW_LOG_WARNING, "%s: stopping the network: %s", dev->info.bdf, err.text);
 		if (!dev->chip.gone && chip_driver_down(&dev->chip) == 0)
 			return;
@@ -38,7 +38,7 @@ static void stop_dma(struct hw_dev *dev)
 	dev->be->ops->set_bus_master(dev->be, false);
 	if (!dev->chip.gone && dev->be->ops->reset)
 		dev->be->ops->reset(dev->be);
-	hw_log(HW_LOG_ERROR, "%s: the chip had to be cut off from memory; open the device again",
+	hw_log(HW_LOG_ERROR, "%s: the chip had to be cut off from memory; reset the device or open it again",
 	       dev->info.bdf);
 }
 
@@ -60,6 +60,7 @@ static void free_net(struct hw_net *net)
 	free(net->outputs);
 	free(net->input_info);
 	free(net->output_info);
+	free(net->function);
 	hef_free(net->hef);
 	free(net);
 }
@@ -92,23 +93,29 @@ static void sort_outputs(struct hw_net *net, const struct hef_group *group)
 	}
 }
 
-static int init_stream(struct infer_stream *s, struct network_stream *stream, enum hw_type type,
-		       struct hw_tensor_info *info, struct hw_error *err)
+int infer_layout(const struct hef_layer *layer, enum hw_type type, struct hef_layout *out,
+		 struct hw_error *err)
 {
-	int r;
-
-	if (stream->layer->shape != HEF_SHAPE_INFO || stream->layer->has_nms)
+	if (layer->shape != HEF_SHAPE_INFO || layer->has_nms)
 		return hw_fail(err, -ENOTSUP,
 			       "%s is a %s layer, which this version cannot convert for a user",
-			       stream->layer->name,
-			       stream->layer->has_nms			   ? "NMS"
-			       : stream->layer->shape == HEF_SHAPE_MUX ? "mux"
-								       : "multi-planar");
-	r = hef_layout_init(stream->layer, type, HW_ORDER_AUTO, &s->layout, err);
+			       layer->name,
+			       layer->has_nms			   ? "NMS"
+			       : layer->shape == HEF_SHAPE_MUX ? "mux"
+							       : "multi-planar");
+	return hef_layout_init(layer, type, HW_ORDER_AUTO, out, err);
+}
+
+static int init_stream(struct infer_stream *s, struct network_stream *stream, enum hw_type type,
+		       size_t guard, struct hw_tensor_info *info, struct hw_error *err)
+{
+	int r = infer_layout(stream->layer, type, &s->layout, err);
+
 	if (r < 0)
 		return r;
 	s->stream = stream;
-	s->stride = align_up(stream->transfer, SLOT_ALIGN);
+	s->guard = guard;
+	s->stride = infer_slot_bytes(stream) + guard;
 	*info = s->layout.user;
 	return 0;
 }
@@ -128,10 +135,10 @@ static int init_streams(struct hw_net *net, const struct load *load, struct hw_e
 	net->n_outputs = plan->n_outputs;
 	for (size_t i = 0; r == 0 && i < net->n_inputs; i++)
 		r = init_stream(&net->inputs[i], &plan->inputs[i], load->opt.input_type,
-				&net->input_info[i], err);
+				net->dev->frame_guard, &net->input_info[i], err);
 	for (size_t i = 0; r == 0 && i < net->n_outputs; i++)
 		r = init_stream(&net->outputs[i], &plan->outputs[i], load->opt.output_type,
-				&net->output_info[i], err);
+				net->dev->frame_guard, &net->output_info[i], err);
 	if (r < 0)
 		return r;
 	sort_outputs(net, load->group);
@@ -140,17 +147,20 @@ static int init_streams(struct hw_net *net, const struct load *load, struct hw_e
 	return 0;
 }
 
-/* As many frames as the user wants and every ring and FIFO can hold (protocol 6.3, 6.5). */
-static size_t slot_count(const struct hw_net *net, uint32_t wanted)
+size_t infer_slot_bytes(const struct network_stream *s)
+{
+	return align_up(s->transfer, SLOT_ALIGN);
+}
+
+size_t infer_slot_count(const struct network *plan, uint32_t wanted)
 {
 	size_t n = wanted ? wanted : SLOTS_DEFAULT;
 
 	if (n > VDMA_TRANSFERS_MAX)
 		n = VDMA_TRANSFERS_MAX;
-	for (size_t i = 0; i < net->n_inputs + net->n_outputs; i++) {
+	for (size_t i = 0; i < plan->n_inputs + plan->n_outputs; i++) {
 		const struct network_stream *s =
-			i < net->n_inputs ? net->inputs[i].stream
-					  : net->outputs[i - net->n_inputs].stream;
+			i < plan->n_inputs ? &plan->inputs[i] : &plan->outputs[i - plan->n_inputs];
 		size_t room = (s->count - 1) / ceil_div(s->transfer, s->page);
 
 		if (n > room)
@@ -161,7 +171,9 @@ static size_t slot_count(const struct hw_net *net, uint32_t wanted)
 
 static int alloc_slots(struct hw_net *net, uint32_t wanted, struct hw_error *err)
 {
-	net->n_slots = slot_count(net, wanted);
+	net->n_slots = infer_slot_count(net->plan, wanted);
+	if (net->measure_latency && net->n_slots > VDMA_TRANSFERS_LATENCY)
+		net->n_slots = VDMA_TRANSFERS_LATENCY;
 	if (!net->n_slots)
 		return hw_fail(err, -ENOTSUP, "a frame does not fit the descriptor lists");
 	net->slots = calloc(net->n_slots, sizeof(*net->slots));
@@ -176,35 +188,69 @@ static int alloc_slots(struct hw_net *net, uint32_t wanted, struct hw_error *err
 	for (size_t i = 0; i < net->n_inputs + net->n_outputs; i++) {
 		struct infer_stream *s =
 			i < net->n_inputs ? &net->inputs[i] : &net->outputs[i - net->n_inputs];
-		int r = backend_dma_alloc(net->dev->be, s->stride * net->n_slots, SLOT_ALIGN, &s->mem);
+		size_t size = infer_slot_offset(s, (unsigned int)net->n_slots);
+		int r = backend_dma_alloc(net->dev->be, size, SLOT_ALIGN, &s->mem);
 
 		if (r < 0)
-			return hw_fail(err, r, "cannot get %zu bytes of DMA memory for frames of %s",
-				       s->stride * net->n_slots, s->stream->layer->name);
+			return hw_fail(err, r, "cannot get %zu bytes of DMA memory for frames of %s", size,
+				       s->stream->layer->name);
 	}
 	return 0;
 }
 
-static int start(struct hw_net *net, struct hw_error *err)
+static int start(struct hw_net *net, uint16_t dynamic_batch, struct hw_error *err)
 {
 	struct hw_dev *dev = net->dev;
 	int r;
 
-	r = chip_enable_app(&dev->chip, net->plan->app, 0, err);
+	r = infer_public_code(chip_enable_app(&dev->chip, net->plan->app, dynamic_batch, err));
 	for (size_t i = 0; r == 0 && i < net->n_inputs + net->n_outputs; i++) {
 		struct infer_stream *s =
 			i < net->n_inputs ? &net->inputs[i] : &net->outputs[i - net->n_inputs];
 
 		vdma_channel_init(&s->channel, dev->be, s->stream->channel, &s->stream->list);
+		s->channel.first_irq = net->measure_latency && s->stream->input;
 		r = vdma_channel_wait_started(&s->channel, STARTED_TIMEOUT_MS, err);
 	}
+	if (r == 0)
+		observe(dev->be, channels, net->plan->boundary_channels, net->measure_latency,
+			true);
 	return r;
 }
 
-/* What the firmware says becomes what the public header promises. */
-static int public_code(int r)
+/*
+ * The vendor's order (protocol 5.9 steps 1 to 6): a file for another chip is refused before anything
+ * is asked or cleared, one for other clusters afterwards.
+ */
+static int select_variant(struct hw_dev *dev, const struct load *load,
+			  const struct hef_core_op **op, struct hw_error *err)
 {
-	return r == -EREMOTEIO ? -EIO : r;
+	const struct hef *hef = load->net->hef;
+	enum hef_status status;
+	int r;
+
+	r = hef_select(hef, load->group, dev->info.arch, 0, dev->info.software_chip, op, &status, err);
+	if (r < 0 && status != HEF_INVALID_HEF)
+		return r;
+	r = infer_query_info(dev, err);
+	if (r == 0)
+		r = infer_public_code(infer_apps_room(dev, err));
+	if (r < 0)
+		return r;
+	return hef_select(hef, load->group, dev->info.arch, dev->info.clusters,
+			  dev->info.software_chip, op, NULL, err);
+}
+
+static void tell_network(struct hw_dev *dev, const struct load *load)
+{
+	const struct observed_network told = {
+		.name = load->net->name,
+		.image = load->net->hef->image,
+		.image_len = load->net->hef->image_len,
+		.batch = load->opt.batch ? load->opt.batch : 1,
+	};
+
+	observe(dev->be, network, &told);
 }
 
 static int load_job(struct hw_dev *dev, void *arg, struct hw_error *err)
@@ -215,23 +261,25 @@ static int load_job(struct hw_dev *dev, void *arg, struct hw_error *err)
 	struct network_options opt = {
 		.batch = load->opt.batch,
 		.max_page = dev->chip.max_desc_page,
+		.queue_scale = load->opt.queue_depth,
 	};
 	int r;
 
-	if (!dev->chip_ready)
-		return hw_fail(err, -EIO, "the chip is not booted; open the device again");
-	r = hef_select(net->hef, load->group, dev->info.arch, dev->info.clusters,
-		       dev->info.software_chip, &op, NULL, err);
+	if (load->opt.queue_depth > VDMA_TRANSFERS_MAX)
+		return hw_fail(err, -EINVAL, "a queue depth of %u; at most %u make sense",
+			       load->opt.queue_depth, VDMA_TRANSFERS_MAX);
+	if (load->opt.dynamic_batch > (load->opt.batch ? load->opt.batch : 1))
+		return hw_fail(err, -EINVAL, "a dynamic batch of %u in a batch of %u",
+			       load->opt.dynamic_batch, load->opt.batch ? load->opt.batch : 1);
+	r = infer_chip_usable(dev, err);
 	if (r < 0)
 		return r;
-	/* What a user before us left behind goes first (pcie 10.10). */
-	r = chip_reset_apps(&dev->chip, err);
+	tell_network(dev, load);
+	r = select_variant(dev, load, &op, err);
 	if (r == 0)
-		r = chip_clear_apps(&dev->chip, err);
-	if (r == 0)
-		r = chip_get_hw_consts(&dev->chip, err);
+		r = infer_public_code(chip_get_hw_consts(&dev->chip, err));
 	if (r < 0)
-		return public_code(r);
+		return r;
 	r = network_plan(net->hef, load->group, op, &dev->chip.consts, &opt, &net->plan, err);
 	if (r < 0)
 		return r;
@@ -242,26 +290,32 @@ static int load_job(struct hw_dev *dev, void *arg, struct hw_error *err)
 		r = alloc_slots(net, load->opt.frames_in_flight, err);
 	if (r == 0)
 		r = network_contexts(net->plan, err);
+	if (r == 0)
+		r = infer_choose_function(dev, net, err);
 	if (r < 0)
 		goto err_memory;
-	r = network_configure(net->plan, &dev->chip, err);
-	if (r == 0) {
-		/* From here on the chip may raise events about this network. */
-		net->irq_base = dev->chip.irq_count;
-		dev->net = net;
-		r = start(net, err);
-	}
+	/* From here on -EBADMSG would not speak of the file any more. */
+	r = infer_public_code(infer_apps_configure(dev, net->plan, err));
+	if (r < 0)
+		goto err_memory; /* nothing moves before ENABLED */
+	/* From here on the chip may raise events about this network. */
+	net->irq_base = dev->chip.irq_count;
+	net->missed_base = dev->chip.irq_missed;
+	net->spurious_base = dev->chip.irq_spurious;
+	dev->net = net;
+	r = start(net, (uint16_t)load->opt.dynamic_batch, err);
 	if (r < 0)
 		goto err_chip;
 	return 0;
 err_chip:
 	dev->net = NULL;
 	stop_dma(dev);
+	infer_apps_unknown(dev);
 err_memory:
 	free_streams(net);
 	network_free(net->plan, dev->be);
 	net->plan = NULL;
-	return public_code(r);
+	return r;
 }
 
 static int load_hef(struct hw_dev *dev, struct hef *hef, const struct hw_net_options *opt,
@@ -287,6 +341,7 @@ static int load_hef(struct hw_dev *dev, struct hef *hef, const struct hw_net_opt
 	}
 	net->hef = hef;
 	net->dev = dev;
+	net->measure_latency = load.opt.measure_latency;
 	net->queue_tail = &net->queue;
 	snprintf(net->name, sizeof(net->name), "%s", load.group->name);
 	load.net = net;
@@ -311,6 +366,7 @@ static int load_hef(struct hw_dev *dev, struct hef *hef, const struct hw_net_opt
 	}
 	hw_log(HW_LOG_INFO, "%s: network %s is running, %zu frames in flight", dev->info.bdf, net->name,
 	       net->n_slots);
+	infer_warn_function(net);
 	*out = net;
 	return 0;
 }
@@ -344,6 +400,9 @@ static int free_job(struct hw_dev *dev, void *arg, struct hw_error *err)
 	struct hw_error canceled;
 
 	(void)err;
+	observe(dev->be, channels, net->plan->boundary_channels, false, false);
+	if (net->dead)
+		infer_apps_unknown(dev); /* what the firmware still knows of it is not to be relied on */
 	stop_dma(dev);
 	hw_fail(&canceled, -ECANCELED, "the network was freed");
 	infer_net_cancel(net, -ECANCELED, &canceled);
@@ -363,6 +422,9 @@ void hw_net_free(struct hw_net *net)
 	pthread_mutex_lock(&dev->lock);
 	net->closing = true;
 	pthread_cond_broadcast(&dev->cond);
+	/* Nobody may write into a slot, or wait for one, when they go. */
+	while (net->callers)
+		pthread_cond_wait(&dev->cond, &dev->lock);
 	pthread_mutex_unlock(&dev->lock);
 	infer_call(dev, free_job, net, NULL);
 	pthread_mutex_lock(&dev->lock);
@@ -376,6 +438,11 @@ void hw_net_free(struct hw_net *net)
 const char *hw_net_name(const struct hw_net *net)
 {
 	return net->name;
+}
+
+const char *hw_net_function(const struct hw_net *net)
+{
+	return net->function;
 }
 
 const struct hw_tensor_info *hw_net_inputs(const struct hw_net *net, size_t *count)
@@ -394,6 +461,8 @@ void hw_net_get_stats(struct hw_net *net, struct hw_net_stats *stats)
 {
 	pthread_mutex_lock(&net->dev->lock);
 	*stats = net->stats;
+	if (net->busy_since_ns)
+		stats->busy_ns += util_now_ns() - net->busy_since_ns;
 	for (size_t i = 0; i < net->n_slots; i++)
 		stats->in_flight += net->slots[i].state == SLOT_ON_CHIP;
 	pthread_mutex_unlock(&net->dev->lock);

@@ -35,8 +35,7 @@ void sim_run_free(struct sim_run *run)
 		free(run->in[i].frame);
 	for (unsigned int i = 0; i < run->nout; i++)
 		free(run->out[i].frame);
-	if (run->core)
-		core_free(run->core);
+	sim_function_free(run->fn);
 	free(run->stage);
 	free(run);
 }
@@ -67,7 +66,7 @@ void sim_quiesce(struct mock_chip *chip)
 		chip->run->stop = true;
 	for (unsigned int ch = 0; ch < CHIP_VDMA_CHANNELS; ch++)
 		sim_chan_abort(chip, ch);
-	pthread_cond_signal(&chip->eng_cond);
+	sim_engine_kick(chip);
 	while (chip->dma_busy && !chip->quit)
 		sim_wait(chip, &chip->idle_cond, 0);
 }
@@ -173,8 +172,9 @@ static uint32_t start(struct mock_chip *chip, unsigned int index, uint16_t batch
 			sim_chan_abort(chip, ch);
 		return status;
 	}
+	sim_log(chip, true, "application %u enabled, batch %u", index, batch);
 	chip->next_run = run;
-	pthread_cond_signal(&chip->eng_cond);
+	sim_engine_kick(chip);
 	return 0;
 }
 
@@ -187,6 +187,8 @@ static uint32_t enable(struct mock_chip *chip, unsigned int index, uint16_t batc
 		return FW_STATUS_BAD_APP;
 	if (!app->complete)
 		return FW_STATUS_CONFIG_UNFINISHED;
+	if (chip->faults.too_hot)
+		return SIM_STATUS_TOO_HOT;
 	if (app->dynamic_contexts != 1)
 		return FW_STATUS_UNSUPPORTED_DEVICE; /* stored and checked, but not run */
 	if (batch > app->batch)

@@ -193,7 +193,7 @@ static void base_write(struct mock_chip *chip, struct sim_side *s, unsigned int 
 			chip->chan[ch].pos = 0;
 		}
 	}
-	pthread_cond_signal(&chip->eng_cond);
+	sim_engine_kick(chip);
 }
 
 static void bar2_write(struct mock_chip *chip, uint32_t off, uint32_t value, uint32_t lanes)
@@ -238,6 +238,12 @@ static uint32_t width_mask(unsigned int width)
 	return width == 4 ? 0xffffffffu : BIT(8 * width) - 1;
 }
 
+/* A function in D3hot does not decode memory, and one that was pulled out nothing at all. */
+static bool decodes(const struct mock_chip *chip)
+{
+	return !sim_in_d3(chip) && !chip->faults.removed;
+}
+
 uint32_t mock_chip_read(struct mock_chip *chip, unsigned int bar, uint32_t off, unsigned int width)
 {
 	uint32_t v = 0xffffffff, word = off & ~3u;
@@ -246,7 +252,8 @@ uint32_t mock_chip_read(struct mock_chip *chip, unsigned int bar, uint32_t off, 
 		return v;
 	pthread_mutex_lock(&chip->lock);
 	chip->stats.mmio_reads++;
-	if (!sim_in_d3(chip)) { /* a function in D3hot does not decode memory */
+	sim_fault_mmio(chip);
+	if (decodes(chip)) {
 		v = bar == CHIP_BAR_CONFIG ? bar0_read(chip, word)
 		    : bar == CHIP_BAR_VDMA ? bar2_read(chip, word)
 					   : bar4_read(chip, word);
@@ -266,7 +273,8 @@ void mock_chip_write(struct mock_chip *chip, unsigned int bar, uint32_t off, uin
 	value <<= 8 * (off & 3);
 	pthread_mutex_lock(&chip->lock);
 	chip->stats.mmio_writes++;
-	if (!sim_in_d3(chip)) {
+	sim_fault_mmio(chip);
+	if (decodes(chip)) {
 		if (bar == CHIP_BAR_CONFIG)
 			bar0_write(chip, word, value, lanes);
 		else if (bar == CHIP_BAR_VDMA)

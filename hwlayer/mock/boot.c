@@ -41,6 +41,9 @@ static void enter_running(struct mock_chip *chip)
 	memset(sim_mem(chip, SIM_LOG_CORE, 8), 0, 8);
 	chip->due_ns = 0;
 	chip->state = SIM_RUNNING;
+	sim_log(chip, false, "app CPU: firmware %u.%u.0 started", FW_SUPPORTED_MAJOR, FW_SUPPORTED_MINOR);
+	sim_log(chip, true, "core CPU: firmware %u.%u.0 started", FW_SUPPORTED_MAJOR, FW_SUPPORTED_MINOR);
+	sim_fault_poll(chip); /* some firmware has an event ready before the host listens */
 }
 
 void sim_power_on(struct mock_chip *chip, bool running)
@@ -48,6 +51,7 @@ void sim_power_on(struct mock_chip *chip, bool running)
 	forget_network(chip);
 	chip->imask = chip->istatus = chip->src_irq = chip->dst_irq = 0;
 	chip->msi_owed = 0;
+	sim_fault_reset(chip);
 	/*
 	 * MODEL: all zero.  The one capture of an unbooted chip shows 17, 0, 0, 0, 6, but after the
 	 * driver had written that itself.
@@ -72,6 +76,7 @@ void sim_boot_trigger(struct mock_chip *chip)
 	const uint8_t *app = sim_mem(chip, CHIP_ADDR_APP_HEADER, CHIP_FW_HEADER_SIZE);
 	const uint8_t *core = sim_mem(chip, CHIP_ADDR_CORE_HEADER, CHIP_FW_HEADER_SIZE);
 	uint32_t delay = chip->opts.boot_delay_ms ? chip->opts.boot_delay_ms : 20;
+	struct sim_order *o;
 
 	/* Without a core part the boot ROM waits on: its status stays 1 (evidence 2). */
 	if (get_le32(core) == 0) {
@@ -84,6 +89,19 @@ void sim_boot_trigger(struct mock_chip *chip)
 		sim_fault(chip, "boot: the %s firmware header is not valid",
 			  header_ok(app, CHIP_FW_APP_MAX) ? "core" : "app");
 		return;
+	}
+	o = sim_fault_due(chip, SIM_FAULT_BOOT_DEAD);
+	if (o) {
+		sim_fault_strike(chip, o);
+		put_le32(sim_mem(chip, CHIP_ADDR_BOOT_STATUS, 4), SIM_BOOT_STATUS_FAILED);
+		chip->state = SIM_FAILED;
+		sim_fault(chip, "boot: the firmware does not start, as ordered");
+		return;
+	}
+	o = sim_fault_due(chip, SIM_FAULT_BOOT_SLOW);
+	if (o) {
+		sim_fault_strike(chip, o);
+		delay = o->arg[0];
 	}
 	chip->state = SIM_BOOTING;
 	chip->atr_restored = false;
@@ -101,6 +119,18 @@ void sim_soft_reset(struct mock_chip *chip)
 	forget_network(chip);
 	chip->state = SIM_RESETTING;
 	chip->due_ns = util_now_ns() + SOFT_RESET_MS * MS;
+}
+
+void sim_watchdog_reboot(struct mock_chip *chip)
+{
+	unsigned int epoch = chip->epoch;
+
+	sim_quiesce(chip);
+	if (chip->epoch != epoch)
+		return; /* a function reset came first */
+	forget_network(chip);
+	enter_bootloader(chip);
+	sim_fault_reset(chip);
 }
 
 /*

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "mock/sim.h"
+#include "mock/standin.h"
 
 void sim_fault(struct mock_chip *chip, const char *fmt, ...)
 {
@@ -26,14 +27,23 @@ void sim_wait(struct mock_chip *chip, pthread_cond_t *cond, uint64_t when_ns)
 		pthread_cond_wait(cond, &chip->lock);
 }
 
+void sim_engine_kick(struct mock_chip *chip)
+{
+	chip->eng_kicks++;
+	pthread_cond_signal(&chip->eng_cond);
+}
+
 static void *firmware_main(void *arg)
 {
 	struct mock_chip *chip = arg;
 
 	pthread_mutex_lock(&chip->lock);
 	while (!chip->quit) {
-		uint64_t wake = sim_life_step(chip, util_now_ns());
+		uint64_t now = util_now_ns(), wake = sim_life_step(chip, now);
+		uint64_t fault = sim_fault_step(chip, now);
 
+		if (fault && (!wake || fault < wake))
+			wake = fault;
 		if (chip->doorbell) {
 			uint32_t bell = chip->doorbell;
 
@@ -66,6 +76,7 @@ static int make_conds(struct mock_chip *chip)
 struct mock_chip *mock_chip_new(const struct mock_opts *opts, const struct mock_host *host)
 {
 	struct mock_chip *chip = calloc(1, sizeof(*chip));
+	char why[160];
 
 	if (!chip)
 		return NULL;
@@ -78,6 +89,9 @@ struct mock_chip *mock_chip_new(const struct mock_opts *opts, const struct mock_
 	chip->sram = calloc(1, SIM_SRAM_SIZE);
 	if (!chip->ram || !chip->sram || make_conds(chip))
 		goto err_mem;
+	if (chip->opts.faults && sim_fault_order(chip, chip->opts.faults, why, sizeof(why)) < 0)
+		hw_log(HW_LOG_ERROR, "software chip: %s", why);
+	chip->opts.faults = NULL;
 	sim_config_reset(chip);
 	sim_power_on(chip, chip->opts.already_running);
 	if (pthread_create(&chip->fw_thread, NULL, firmware_main, chip))
@@ -115,6 +129,7 @@ void mock_chip_free(struct mock_chip *chip)
 	sim_run_free(chip->run);
 	sim_run_free(chip->next_run);
 	sim_apps_free(chip);
+	standin_put(chip->standin);
 	pthread_cond_destroy(&chip->fw_cond);
 	pthread_cond_destroy(&chip->eng_cond);
 	pthread_cond_destroy(&chip->idle_cond);
@@ -127,9 +142,11 @@ void mock_chip_free(struct mock_chip *chip)
 void mock_chip_reset(struct mock_chip *chip)
 {
 	pthread_mutex_lock(&chip->lock);
-	sim_quiesce(chip);
-	sim_config_reset(chip);
-	sim_power_on(chip, false);
+	if (!chip->faults.removed) {
+		sim_quiesce(chip);
+		sim_config_reset(chip);
+		sim_power_on(chip, false);
+	}
 	pthread_mutex_unlock(&chip->lock);
 }
 

@@ -66,7 +66,8 @@ void sim_config_reset(struct mock_chip *chip)
 
 bool sim_bus_master(const struct mock_chip *chip)
 {
-	return (chip->cfg[CFG_COMMAND] & COMMAND_MASTER) && !sim_in_d3(chip);
+	return (chip->cfg[CFG_COMMAND] & COMMAND_MASTER) && !sim_in_d3(chip) &&
+	       !chip->faults.removed;
 }
 
 bool sim_in_d3(const struct mock_chip *chip)
@@ -87,7 +88,7 @@ uint32_t mock_chip_config_read(struct mock_chip *chip, uint32_t off, unsigned in
 		return 0;
 	pthread_mutex_lock(&chip->lock);
 	for (unsigned int i = 0; i < width; i++)
-		v |= (uint32_t)chip->cfg[off + i] << 8 * i;
+		v |= (uint32_t)(chip->faults.removed ? 0xff : chip->cfg[off + i]) << 8 * i;
 	pthread_mutex_unlock(&chip->lock);
 	return v;
 }
@@ -95,7 +96,7 @@ uint32_t mock_chip_config_read(struct mock_chip *chip, uint32_t off, unsigned in
 /* After DMA was switched off nothing is on its way any more when the write returns. */
 static void settle(struct mock_chip *chip)
 {
-	pthread_cond_broadcast(&chip->eng_cond);
+	sim_engine_kick(chip);
 	while (!sim_bus_master(chip) && chip->dma_busy)
 		sim_wait(chip, &chip->idle_cond, 0);
 }
@@ -108,6 +109,8 @@ void mock_chip_config_write(struct mock_chip *chip, uint32_t off, uint32_t value
 	if (!valid(off, width))
 		return;
 	pthread_mutex_lock(&chip->lock);
+	if (chip->faults.removed)
+		width = 0;
 	for (unsigned int i = 0; i < width; i++) {
 		uint8_t m = chip->cfg_mask[off + i], b = (uint8_t)(value >> 8 * i);
 

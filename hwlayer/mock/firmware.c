@@ -113,10 +113,10 @@ static uint32_t temperature(struct mock_chip *chip, const struct sim_request *re
 			    struct sim_answer *a)
 {
 	/* Floats as in the captured process data: 35.7 and 35.6 degrees; one sample. */
-	static const uint8_t b[10] = {0xcd, 0xcc, 0x0e, 0x42, 0x66, 0x66, 0x0e, 0x42, 0, 1};
+	uint8_t b[10] = {0xcd, 0xcc, 0x0e, 0x42, 0x66, 0x66, 0x0e, 0x42, 0, 1};
 
-	(void)chip;
 	(void)req;
+	sim_fault_temperature(chip, b);
 	sim_answer_param(a, b, sizeof(b));
 	return 0;
 }
@@ -237,9 +237,15 @@ static void respond(struct mock_chip *chip, struct sim_answer *a)
 {
 	uint8_t *box =
 	    sim_mem(chip, CHIP_ADDR_MAILBOX + CHIP_MBOX_RESPONSE, MAILBOX_HEADER + FW_CONTROL_MAX);
+	struct sim_order *o;
 
 	if (!md5(a->bytes, a->len, box))
 		return;
+	o = sim_fault_due(chip, SIM_FAULT_MD5_BAD);
+	if (o) {
+		sim_fault_strike(chip, o);
+		box[0] ^= 1;
+	}
 	put_le32(box + MD5_LEN, (uint32_t)a->len);
 	memcpy(box + MAILBOX_HEADER, a->bytes, a->len);
 	sim_irq_firmware(chip, CHIP_IRQ_CONTROL);
@@ -251,6 +257,26 @@ static void delay(struct mock_chip *chip)
 
 	while (chip->opts.control_delay_us && !chip->quit && util_now_ns() < until)
 		sim_wait(chip, &chip->fw_cond, until);
+}
+
+/* Does an ordered fault take this control?  0: no, else the status of its refusal. */
+static uint32_t ordered_refusal(struct mock_chip *chip)
+{
+	struct sim_order *o = sim_fault_due(chip, SIM_FAULT_CONTROL_ERROR);
+
+	if (!o)
+		return 0;
+	sim_fault_strike(chip, o);
+	return o->arg[1];
+}
+
+static bool ordered_silence(struct mock_chip *chip, uint32_t opcode)
+{
+	struct sim_order *o = sim_fault_due_for(chip, SIM_FAULT_CONTROL_SILENT, opcode);
+
+	if (o)
+		sim_fault_strike(chip, o);
+	return o;
 }
 
 static void serve_control(struct mock_chip *chip, enum cpu cpu)
@@ -268,7 +294,12 @@ static void serve_control(struct mock_chip *chip, enum cpu cpu)
 	memcpy(msg, box + MAILBOX_HEADER, len);
 	if (!md5(msg, len, digest) || memcmp(digest, box, MD5_LEN))
 		return;
+	sim_fault_control(chip);
 	status = parse((struct span){msg, len}, &req);
+	if (sim_fault_dead(chip) || ordered_silence(chip, req.opcode))
+		return;
+	if (!status)
+		status = ordered_refusal(chip);
 	if (!status)
 		status = dispatch(chip, cpu, &req, &a);
 	delay(chip);
@@ -279,6 +310,7 @@ static void serve_control(struct mock_chip *chip, enum cpu cpu)
 		chip->stats.controls_refused++;
 		a.len = RESPONSE_HEADER;
 		a.count = 0;
+		sim_log(chip, cpu == CPU_CORE, "control %u refused: 0x%08x", req.opcode, status);
 		hw_log(HW_LOG_DEBUG, "software chip: control %u refused: 0x%08x", req.opcode,
 		       status);
 	}
@@ -294,6 +326,8 @@ static void serve_control(struct mock_chip *chip, enum cpu cpu)
 
 void sim_doorbell(struct mock_chip *chip, uint32_t bell)
 {
+	if (chip->faults.crashed)
+		return; /* nobody reads it */
 	if (bell & CHIP_DOORBELL_SOFT_RESET) {
 		sim_soft_reset(chip);
 		return;
@@ -304,6 +338,7 @@ void sim_doorbell(struct mock_chip *chip, uint32_t bell)
 		sim_quiesce(chip);
 		if (chip->epoch != epoch)
 			return;
+		sim_log(chip, false, "driver down: all channels stopped");
 		sim_irq_firmware(chip, CHIP_IRQ_DRIVER_DOWN);
 	}
 	if (bell & CHIP_DOORBELL_APP)

@@ -20,7 +20,7 @@ void sim_irq_raise(struct mock_chip *chip, uint32_t bits)
 	fresh = bits & ~chip->istatus & chip->imask;
 	chip->istatus |= bits;
 	if (fresh && msi_enabled(chip))
-		chip->msi_owed++;
+		chip->msi_owed += sim_fault_msi(chip);
 }
 
 void sim_irq_firmware(struct mock_chip *chip, uint32_t bits)

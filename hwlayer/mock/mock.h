@@ -37,6 +37,17 @@ struct mock_opts {
 	uint32_t max_read_request;  /* 0: 512 */
 	uint32_t control_delay_us;  /* extra time before each response */
 	uint32_t core_threads;      /* 0: 1 */
+	/*
+	 * Faults to order at power-on, comma-separated, NULL: none; it must pass mock_fault_check().
+	 * Read by mock_chip_new() only.
+	 */
+	const char *faults;
+	/*
+	 * For tests: each whole input frame as it arrived, before its inference.  On a thread of the
+	 * chip's, without its lock.
+	 */
+	void (*on_input)(void *user, unsigned int ch, const uint8_t *frame, size_t len);
+	void *on_input_user;
 };
 
 struct mock_chip;
@@ -74,6 +85,7 @@ struct mock_stats {
 	uint64_t dma_read_bytes, dma_write_bytes;
 	uint64_t dma_faults;      /* accesses that the host refused */
 	uint64_t frames;          /* inferences of the neural core */
+	uint64_t standin_frames;  /* those of them that a stand-in answered, see below */
 	uint64_t events;
 	uint32_t cfg_fetched[32]; /* descriptors fetched per config channel since ENABLED */
 	uint64_t cfg_bytes[32];   /* bytes fetched per config channel since ENABLED */
@@ -83,6 +95,57 @@ void mock_chip_stats(struct mock_chip *chip, struct mock_stats *out);
 void mock_chip_last_fault(struct mock_chip *chip, char *buf, size_t size);
 /* A word of chip memory, for tests; 0 where there is none. */
 uint32_t mock_chip_peek(struct mock_chip *chip, uint32_t chip_addr);
+
+/* ------------------------------------------------------------ faults to order (docs/mock.md)
+ *
+ * NAME[=ARG[:ARG]][@MOMENT=N], several with commas.  Moments count from the order on: @frame=N the
+ * Nth inference is about to be computed, @control=N the Nth control arrives, @mmio=N the Nth
+ * register access, @ms=T milliseconds.  Without one it strikes at the first occasion.
+ */
+struct mock_fault_help {
+	const char *name, *args, *help; /* "irq-late", "=MS", one line */
+};
+/* The table, entry by entry; false past its end. */
+bool mock_fault_help(size_t i, struct mock_fault_help *out);
+/* 0, or -EINVAL with a sentence in @why. */
+int mock_fault_check(const char *specs, char *why, size_t size);
+/* Order further faults of a running chip.  As above; on error none of @specs is taken. */
+int mock_chip_set_fault(struct mock_chip *chip, const char *specs, char *why, size_t size);
+/*
+ * Take orders back: those called @name, NULL: all.  What a fault did to the chip already lasts
+ * until a function reset, except that a removed card is put in again, as after power-on.
+ */
+void mock_chip_clear_fault(struct mock_chip *chip, const char *name);
+/* How often it has struck. */
+uint64_t mock_chip_fault_count(struct mock_chip *chip, const char *name);
+
+/* ------------------------------------------------------------ stand-ins (docs/mock.md)
+ *
+ * A network whose config channels carry no payload of the software chip's own is microcode that
+ * nobody outside can execute.  Its outputs are a fixed pattern, or come from an ONNX model that was
+ * ordered here.  A network with a payload is computed by the core, whatever was ordered.
+ */
+struct hw_error;
+
+/* How a stream lies on the wire and what its elements mean; strides count elements. */
+struct mock_stream_format {
+	const char *name;
+	uint8_t stream_index; /* as in the actions */
+	bool output;
+	uint8_t element_bytes; /* 1 or 2 */
+	uint32_t height, width, features;
+	uint32_t row, column, feature; /* strides */
+	size_t n_quant;		       /* 1, or one entry for each feature */
+	const float *scale, *zero_point; /* real = (stored - zero_point) * scale */
+};
+/*
+ * For the applications enabled from now on.  @onnx NULL: the pattern.  Everything is copied.
+ * -ENOENT ..., -EBADMSG, -ENOTSUP: the file, -EINVAL: its tensors do not fit the streams, -ENOMEM.
+ */
+int mock_chip_set_function(struct mock_chip *chip, const char *onnx,
+			   const struct mock_stream_format *formats, size_t n, struct hw_error *err);
+/* Could it be used at all?  Errors as above. */
+int mock_onnx_check(const char *path, struct hw_error *err);
 
 /* ------------------------------------------------------------ neural core (mock/core.c)
  *

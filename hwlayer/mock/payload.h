@@ -39,6 +39,8 @@
 
 #include <stdint.h>
 
+#include "util/bytes.h"
+
 #define PAYLOAD_MAGIC 0x4e534948u /* "HISN" */
 #define PAYLOAD_VERSION 1u
 /* The mandatory HEF extension that keeps such a file away from real chips and the vendor's library.
@@ -62,6 +64,19 @@ struct payload_stream {
 };
 _Static_assert(sizeof(struct payload_stream) == 56, "packed by construction");
 #define PAYLOAD_STREAMS_MAX 4u /* hef-format 0.4: configuration channels in the firmware header */
+
+/*
+ * Is what a config channel carries a payload, or a real network's microcode?  Its first bytes tell.
+ * The address and the magic number count alike, so that damage in one place never makes a payload
+ * pass for microcode.
+ */
+#define PAYLOAD_HEAD 12u
+static inline bool payload_is_ours(const uint8_t *head, size_t len)
+{
+	return (len >= 8 && get_le32(head + 4) - PAYLOAD_STREAM_BASE(0) <
+				    PAYLOAD_STREAM_BASE(PAYLOAD_STREAMS_MAX) - PAYLOAD_STREAM_BASE(0)) ||
+	       (len >= 12 && get_le32(head + 8) == PAYLOAD_MAGIC);
+}
 
 #define PAYLOAD_IMAGE_MAGIC 0x47534948u /* "HISG" */
 #define PAYLOAD_TENSORS_MAX 65536u

@@ -28,6 +28,7 @@ void sim_run_fail(struct mock_chip *chip, struct sim_run *run, uint32_t status, 
 	run->failed = true;
 	sim_fault(chip, "application %u stopped, context %zu action %zu, status 0x%08x: %s",
 		  run->app, run->ctx, run->act, status, why);
+	sim_log(chip, true, "application %u stopped: 0x%08x", run->app, status);
 	sim_event_run_time_error(chip, status, (uint8_t)run->app, 0, (uint16_t)run->ctx,
 				 (uint16_t)run->act);
 }
@@ -93,13 +94,13 @@ static enum outcome feed(struct mock_chip *chip, struct sim_run *run, unsigned i
 	int r;
 
 	pthread_mutex_unlock(&chip->lock);
-	r = core_feed(run->core, stream, run->stage, bytes);
+	r = sim_function_feed(run->fn, stream, run->stage, bytes);
 	pthread_mutex_lock(&chip->lock);
 	if (run->stop)
 		return BLOCKED;
 	if (r) {
 		sim_run_fail(chip, run, FW_STATUS_CONFIG_DONE_TIMEOUT, "config stream %u: %s",
-			     stream, core_error(run->core));
+			     stream, sim_function_error(run->fn));
 		return BLOCKED;
 	}
 	return DONE;
@@ -165,7 +166,7 @@ static enum outcome deactivate_cfg(struct mock_chip *chip, struct sim_run *run, 
 		return fail(chip, run, FW_STATUS_CFG_CHANNEL, "config channel was not active");
 	/* A stream that a later context activates again has more to deliver there. */
 	if (!ahead(chip, run, FW_ACT_ACTIVATE_CFG_CHANNEL, 1, p[1]) &&
-	    !core_stream_done(run->core, p[1])) {
+	    !sim_function_stream_done(run->fn, p[1])) {
 		sim_run_fail(chip, run, FW_STATUS_CONFIG_UNFINISHED,
 			     "config stream %u ends after %u descriptors, the core wants more",
 			     p[1], c->pos);
@@ -295,11 +296,11 @@ static bool step(struct mock_chip *chip, struct sim_run *run)
 
 	if (run->failed)
 		return false;
-	if (!run->core) {
-		run->core = core_new(chip->opts.core_threads ? chip->opts.core_threads : 1);
-		if (!run->core)
+	if (!run->fn) {
+		run->fn = sim_function_new(chip);
+		if (!run->fn)
 			sim_run_fail(chip, run, SIM_STATUS_CONTEXT_MEMORY, "no memory for a core");
-		return run->core;
+		return run->fn;
 	}
 	if (run->ctx == app->nctx)
 		return sim_stream_step(chip, run);
@@ -334,6 +335,7 @@ void *sim_engine_main(void *arg)
 	pthread_mutex_lock(&chip->lock);
 	while (!chip->quit) {
 		struct sim_run *run = chip->run;
+		unsigned int kicks = chip->eng_kicks;
 		bool busy = false;
 
 		if (run && run->stop) {
@@ -347,11 +349,12 @@ void *sim_engine_main(void *arg)
 			run = chip->run = chip->next_run;
 			chip->next_run = NULL;
 		}
-		if (run)
+		if (run && !sim_fault_dead(chip))
 			busy = step(chip, run);
 		if (chip->msi_owed)
 			sim_irq_flush(chip);
-		else if (!busy && !(run && run->stop) && !chip->quit)
+		/* A step drops the lock at times; what was queued then may be all that will come. */
+		else if (!busy && kicks == chip->eng_kicks && !(run && run->stop) && !chip->quit)
 			sim_wait(chip, &chip->eng_cond, run && !run->failed ? run->wake_ns : 0);
 	}
 	pthread_mutex_unlock(&chip->lock);

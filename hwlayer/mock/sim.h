@@ -15,6 +15,7 @@
 
 #include "chip/protocol.h"
 #include "chip/regs.h"
+#include "mock/fault.h"
 #include "mock/mock.h"
 #include "util/bytes.h"
 #include "util/util.h"
@@ -41,6 +42,7 @@
 #define SIM_STATUS_BUFFER_TYPE 0x40130066u
 #define SIM_STATUS_CFG_STREAM 0x40130069u
 #define SIM_STATUS_TWO_STREAMS 0x40130032u
+#define SIM_STATUS_TOO_HOT 0x4013005au
 #define SIM_STATUS_ACTION_DIRECTION 0x40130039u
 #define SIM_STATUS_DMA_STUCK 0x402d000fu /* MODEL for a transfer that the bus refused */
 #define SIM_STATUS_NOT_POW2 0x402d0011u
@@ -77,6 +79,10 @@ struct sim_chan {
 	uint32_t asked; /* linear: descriptors that FETCH actions asked for */
 	bool starved;	/* linear: met its end or an unprogrammed descriptor; it never goes on */
 	uint8_t last_ctrl; /* control byte of the last descriptor that was consumed */
+	bool stuck;	   /* ordered: it moves nothing until it is opened again */
+	bool lies;	   /* ordered: the processed counter is not where it should be */
+	enum sim_count_lie lie;
+	uint32_t behind;   /* descriptors that SIM_COUNT_FEW leaves out */
 };
 
 /* ------------------------------------------------------------------- applications */
@@ -133,7 +139,7 @@ struct sim_run {
 	unsigned int nin, nout;
 	int8_t cfg_stream[CHIP_VDMA_CHANNELS]; /* config stream attached to a channel, -1 none */
 	uint32_t cfg_pattern[CHIP_VDMA_CHANNELS];
-	struct core *core;
+	struct sim_function *fn;
 	uint8_t *stage;
 	const uint8_t *core_in[16];
 	uint8_t *core_out[16];
@@ -151,6 +157,7 @@ struct mock_chip {
 	struct mock_host host;
 	pthread_mutex_t lock;
 	pthread_cond_t fw_cond, eng_cond, idle_cond;
+	unsigned int eng_kicks; /* the engine looks again before it sleeps when this has changed */
 	pthread_t fw_thread, eng_thread;
 	bool quit;
 
@@ -178,6 +185,8 @@ struct mock_chip {
 	unsigned int napps;
 	struct sim_run *run, *next_run;
 
+	struct sim_faults faults;
+	struct standin *standin; /* ordered for microcode; NULL: the pattern */
 	struct mock_stats stats;
 	char fault[256];
 };
@@ -186,6 +195,8 @@ struct mock_chip {
 void sim_fault(struct mock_chip *chip, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Wait on @cond until woken or until @when (0: for ever). */
 void sim_wait(struct mock_chip *chip, pthread_cond_t *cond, uint64_t when_ns);
+/* Something changed that the engine may be waiting for. */
+void sim_engine_kick(struct mock_chip *chip);
 
 /* config.c */
 void sim_config_reset(struct mock_chip *chip);
@@ -206,6 +217,8 @@ uint8_t *sim_mem(struct mock_chip *chip, uint64_t addr, size_t len);
 void sim_power_on(struct mock_chip *chip, bool running);
 void sim_boot_trigger(struct mock_chip *chip);
 void sim_soft_reset(struct mock_chip *chip);
+/* A crashed firmware is restarted: the boot loader runs, nobody was told. */
+void sim_watchdog_reboot(struct mock_chip *chip);
 /* Let due timers happen; returns when to look again, 0: no timer. */
 uint64_t sim_life_step(struct mock_chip *chip, uint64_t now_ns);
 
@@ -227,7 +240,14 @@ struct sim_answer {
 };
 void sim_answer_param(struct sim_answer *a, const void *data, size_t len);
 
+/* log.c: a line into one CPU's log, dropped when it does not fit */
+void sim_log(struct mock_chip *chip, bool core, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
 /* event.c */
+void sim_event_post(struct mock_chip *chip, enum fw_event event, uint32_t module, bool critical,
+		    uint32_t params, const void *payload, uint16_t len);
+void sim_event_storm(struct mock_chip *chip); /* begin with the ordered storm */
 void sim_event_run_time_error(struct mock_chip *chip, uint32_t status, uint8_t app, uint16_t batch,
 			      uint16_t context, uint16_t action);
 void sim_event_slot_written(struct mock_chip *chip); /* the host wrote the event header */
@@ -260,6 +280,22 @@ void *sim_engine_main(void *chip);
 /* Stop the network for good: fault text and event 12. */
 void sim_run_fail(struct mock_chip *chip, struct sim_run *run, uint32_t status, const char *fmt,
 		  ...) __attribute__((format(printf, 4, 5)));
+
+/* function.c: what computes a run's frames.  The engine's, without the lock unless they say so. */
+struct sim_function;
+struct sim_function *sim_function_new(struct mock_chip *chip); /* with the lock; NULL: no memory */
+void sim_function_free(struct sim_function *fn);
+/* As core_feed(), core_stream_done(), core_ready(), core_error(). */
+int sim_function_feed(struct sim_function *fn, unsigned int stream, const uint8_t *data, size_t len);
+bool sim_function_stream_done(const struct sim_function *fn, unsigned int stream);
+int sim_function_ready(struct sim_function *fn);
+const char *sim_function_error(const struct sim_function *fn);
+/* Microcode arrived, so the outputs are not computed by the network. */
+bool sim_function_is_standin(const struct sim_function *fn);
+const struct core_port *sim_function_ports(struct sim_function *fn, const struct sim_run *run,
+					   size_t *count);
+/* From @run's gathered inputs to its outputs; 0 or a negative errno. */
+int sim_function_run(struct mock_chip *chip, struct sim_run *run);
 
 /* stream.c: move what can be moved of boundary frames; true if something did */
 bool sim_stream_step(struct mock_chip *chip, struct sim_run *run);

@@ -15,13 +15,13 @@ bool sim_core_check(struct mock_chip *chip, struct sim_run *run)
 	if (run->ready)
 		return true;
 	pthread_mutex_unlock(&chip->lock);
-	r = core_ready(run->core);
+	r = sim_function_ready(run->fn);
 	pthread_mutex_lock(&chip->lock);
 	if (run->stop)
 		return false;
 	if (r) {
 		sim_run_fail(chip, run, FW_STATUS_CONFIG_DONE_TIMEOUT,
-			     "the core is not configured: %s", core_error(run->core));
+			     "the core is not configured: %s", sim_function_error(run->fn));
 		return false;
 	}
 	run->ready = true;
@@ -68,7 +68,7 @@ static bool bind_ports(struct mock_chip *chip, struct sim_run *run)
 	const struct core_port *port;
 	size_t n;
 
-	port = core_ports(run->core, &n);
+	port = sim_function_ports(run->fn, run, &n);
 	for (size_t i = 0; i < n; i++) {
 		const char *why = bind_port(run, &port[i], &nin, &nout);
 
@@ -127,10 +127,20 @@ static bool inputs_complete(const struct sim_run *run)
 
 static void infer(struct mock_chip *chip, struct sim_run *run)
 {
+	struct sim_order *o;
 	int r;
 
+	sim_fault_frame(chip);
+	if (run->failed || sim_fault_dead(chip))
+		return;
+	o = sim_fault_due(chip, SIM_FAULT_CTX_ERROR);
+	if (o) {
+		sim_fault_strike(chip, o);
+		sim_run_fail(chip, run, o->arg[0], "a run-time error, as ordered");
+		return;
+	}
 	pthread_mutex_unlock(&chip->lock);
-	r = core_run(run->core, run->core_in, run->core_out);
+	r = sim_function_run(chip, run);
 	pthread_mutex_lock(&chip->lock);
 	if (run->stop)
 		return; /* reset meanwhile: nobody wants the result */
@@ -139,6 +149,7 @@ static void infer(struct mock_chip *chip, struct sim_run *run)
 		return;
 	}
 	chip->stats.frames++;
+	chip->stats.standin_frames += sim_function_is_standin(run->fn);
 	for (unsigned int i = 0; i < run->nin; i++)
 		run->in[i].have = 0;
 	for (unsigned int i = 0; i < run->nout; i++)

@@ -83,7 +83,7 @@ static uint32_t ring_size(const struct sim_chan *c)
 
 uint32_t sim_chan_available(const struct sim_chan *c)
 {
-	if ((c->host.ctrl & CHIP_VDMA_CTRL_STATE) != CHIP_VDMA_CTRL_START)
+	if ((c->host.ctrl & CHIP_VDMA_CTRL_STATE) != CHIP_VDMA_CTRL_START || c->stuck)
 		return 0;
 	if (c->linear) {
 		uint32_t end = c->asked < c->count ? c->asked : c->count;
@@ -93,8 +93,22 @@ uint32_t sim_chan_available(const struct sim_chan *c)
 	return (c->host.avail - c->pos) & (ring_size(c) - 1);
 }
 
+/* What the counter shows instead, after it was at @before. */
+static uint32_t lie(const struct sim_chan *c, uint32_t before)
+{
+	uint32_t ring = ring_size(c);
+
+	/* Far enough from the truth that what the host queues meanwhile cannot make it come true. */
+	return (c->lie == SIM_COUNT_AHEAD  ? c->host.avail + ring / 2
+		: c->lie == SIM_COUNT_BACK ? before - ring / 4
+					   : c->pos - c->behind) &
+	       (ring - 1);
+}
+
 static void advance(struct sim_chan *c, uint32_t n)
 {
+	uint32_t before = c->pos;
+
 	if (!n)
 		return;
 	/* After the last descriptor of a ring the count shows N itself, not 0 (pcie 6.4). */
@@ -102,6 +116,47 @@ static void advance(struct sim_chan *c, uint32_t n)
 	c->pos += n;
 	if (!c->linear)
 		c->pos &= ring_size(c) - 1;
+	if (c->lies)
+		c->host.proc = c->host.ongoing = (uint16_t)lie(c, before);
+}
+
+/* Ordered faults of a channel that was about to move something; true: it does not. */
+static bool ordered_stop(struct mock_chip *chip, unsigned int ch)
+{
+	struct sim_chan *c = &chip->chan[ch];
+	struct sim_order *o = sim_fault_due_for(chip, SIM_FAULT_CHANNEL_STUCK, ch);
+
+	if (o) {
+		sim_fault_strike(chip, o);
+		c->stuck = true;
+		sim_fault(chip, "channel %u is stuck, as ordered", ch);
+		return true;
+	}
+	o = c->linear ? NULL : sim_fault_due_for(chip, SIM_FAULT_DESC_ERROR, ch);
+	if (!o)
+		return false;
+	/* No event 12: the error byte and the interrupt are all that the host gets. */
+	sim_fault_strike(chip, o);
+	chan_error(c, SIM_DMA_ERR_DESC);
+	sim_fault(chip, "channel %u: descriptor error, as ordered", ch);
+	sim_irq_channel(chip, ch);
+	return true;
+}
+
+/* Does the counter of output @ch begin to lie, now that @n descriptors are done? */
+static void ordered_lie(struct mock_chip *chip, unsigned int ch, uint32_t n)
+{
+	struct sim_chan *c = &chip->chan[ch];
+	struct sim_order *o = ch < CHIP_VDMA_FIRST_D2H || !n
+				  ? NULL
+				  : sim_fault_due(chip, SIM_FAULT_COMPLETION_WRONG);
+
+	if (!o)
+		return;
+	sim_fault_strike(chip, o);
+	c->lies = true;
+	c->lie = (enum sim_count_lie)o->arg[0];
+	c->behind = n;
 }
 
 /* ------------------------------------------------------- talking to the host, no lock */
@@ -145,7 +200,7 @@ static bool begin(struct mock_chip *chip, struct visit *v, unsigned int ch)
 	const struct sim_chan *c = &chip->chan[ch];
 	uint32_t mrrs = 128u << ((chip->cfg[0x89] >> 4) & 7);
 
-	if (!sim_bus_master(chip))
+	if (!sim_bus_master(chip) || chip->faults.crashed)
 		return false;
 	*v = (struct visit){.chip = chip,
 			    .list = c->host.list,
@@ -255,7 +310,7 @@ int sim_chan_move(struct mock_chip *chip, unsigned int ch, uint8_t *data, size_t
 	n = n < SIM_BURST ? n : SIM_BURST;
 	if (!linear && n > ring_size(c) - pos)
 		n = ring_size(c) - pos;
-	if (!n || !room || !begin(chip, &v, ch))
+	if (!n || !room || ordered_stop(chip, ch) || !begin(chip, &v, ch))
 		return 0;
 	done = burst(&v, pos, n, linear, data, room, moved);
 	end(chip, &v);
@@ -263,6 +318,7 @@ int sim_chan_move(struct mock_chip *chip, unsigned int ch, uint8_t *data, size_t
 		return -ECANCELED;
 	c->last_ctrl = v.last_ctrl;
 	c->starved |= v.starved;
+	ordered_lie(chip, ch, done);
 	advance(c, done);
 	if (v.err) {
 		chan_error(c, v.err);

@@ -5,6 +5,7 @@
  */
 #include "vdma/vdma.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -82,11 +83,18 @@ static void sync_descs(struct vdma_channel *ch, uint32_t start, uint32_t n)
 		backend_dma_sync(ch->be, &list->mem, 0, (size_t)(n - head) * CHIP_DESC_SIZE, true);
 }
 
+/* Why a channel is not what we left it as: by an error, or by the firmware. */
+static int lost(const struct vdma_channel *ch)
+{
+	return FIELD_GET(CHIP_VDMA_ERR_CODE, host_read(ch, CHIP_VDMA_ERR)) ? -EIO : -ECONNRESET;
+}
+
 int vdma_channel_launch(struct vdma_channel *ch, uint64_t bus, uint32_t bytes, void *token)
 {
 	struct vdma_list *list = ch->list;
 	uint32_t mask = list->count - 1;
 	uint64_t want = ceil_div(bytes, list->page);
+	struct observed_launch launched;
 	uint32_t ctrl, next;
 	int n;
 
@@ -99,15 +107,30 @@ int vdma_channel_launch(struct vdma_channel *ch, uint64_t bus, uint32_t bytes, v
 	if (ctrl == UINT32_MAX)
 		return -ENODEV;
 	if (!(ctrl & CHIP_VDMA_CTRL_START))
-		return -ECONNRESET;
+		return lost(ch);
 	if (FIELD_GET(CHIP_VDMA_CTRL_AVAIL, ctrl) != ch->head)
 		return -EFAULT;
 	n = vdma_desc_program(vdma_list_descs(list), list->count, true, list->page, ch->head, bus, bytes,
 			      CHIP_DESC_LAST_HOST);
 	if (n < 0)
 		return n;
+	if (ch->first_irq) {
+		struct vdma_desc *first = &vdma_list_descs(list)[ch->head];
+
+		first->ctrl |= htole32(CHIP_DESC_LAST_HOST);
+	}
 	sync_descs(ch, ch->head, (uint32_t)n);
 	next = (ch->head + (uint32_t)n) & mask;
+	launched = (struct observed_launch){
+		.channel = ch->index,
+		.list = list->mem.bus,
+		.start = ch->head,
+		.descs = (uint32_t)n,
+		.avail = next,
+		.bus = bus,
+		.bytes = bytes,
+		.first_irq = ch->first_irq,
+	};
 	ch->fifo[(ch->fifo_first + ch->fifo_count) % ARRAY_SIZE(ch->fifo)] = (struct vdma_transfer){
 		.first = ch->head,
 		.last = (next - 1) & mask,
@@ -122,6 +145,7 @@ int vdma_channel_launch(struct vdma_channel *ch, uint64_t bus, uint32_t bytes, v
 	 */
 	backend_write16(ch->be, CHIP_BAR_VDMA, CHIP_VDMA_HOST(ch->index) + CHIP_VDMA_CTRL + 2,
 			(uint16_t)next);
+	observe(ch->be, launch, &launched);
 	return 0;
 }
 
@@ -148,16 +172,27 @@ int vdma_channel_reap(struct vdma_channel *ch, void **tokens, unsigned int max)
 	if (ctrl == UINT32_MAX)
 		return -ENODEV;
 	if (!(ctrl & CHIP_VDMA_CTRL_START) || FIELD_GET(CHIP_VDMA_CTRL_AVAIL, ctrl) != ch->head)
-		return FIELD_GET(CHIP_VDMA_ERR_CODE, host_read(ch, CHIP_VDMA_ERR)) ? -EIO : -ECONNRESET;
+		return lost(ch);
+	/* A counter that leaves what is in flight says nothing about any frame. */
+	if (((done - ch->done) & mask) > ((ch->head - ch->done) & mask))
+		return -EPROTO;
+	ch->done = done;
 	while (n < max && ch->fifo_count) {
 		const struct vdma_transfer *t = &ch->fifo[ch->fifo_first];
 
 		if (done != ch->head && !in_cycle(ch->tail, done, t->last))
 			break;
 		tokens[n++] = t->token;
+		observe(ch->be, finish, ch->index);
 		ch->tail = (t->last + 1) & mask;
 		ch->fifo_first = (ch->fifo_first + 1) % ARRAY_SIZE(ch->fifo);
 		ch->fifo_count--;
+	}
+	for (ch->begun = 0; ch->begun < ch->fifo_count; ch->begun++) {
+		unsigned int i = (ch->fifo_first + ch->begun) % ARRAY_SIZE(ch->fifo);
+
+		if (!in_cycle(ch->tail, done, ch->fifo[i].first))
+			break;
 	}
 	/* An interrupt without progress may be an error's; in the ordinary case one read is saved. */
 	if (!n && ch->fifo_count && max &&

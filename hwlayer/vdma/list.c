@@ -26,11 +26,14 @@ int vdma_list_create(struct backend *be, uint32_t count, uint32_t page, bool cir
 		return r;
 	}
 	*out = list;
+	observe(be, list, list.mem.bus, count, page, circular);
 	return 0;
 }
 
 void vdma_list_destroy(struct backend *be, struct vdma_list *list)
 {
+	if (list->mem.virt)
+		observe(be, list_release, list->mem.bus);
 	backend_dma_free(be, &list->mem);
 	*list = (struct vdma_list){0};
 }

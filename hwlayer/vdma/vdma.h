@@ -50,6 +50,7 @@ static inline struct vdma_desc *vdma_list_descs(const struct vdma_list *list)
 /* --------------------------------------------------------------------- channel.c */
 
 #define VDMA_TRANSFERS_MAX 127 /* in flight on one channel (protocol 6.3) */
+#define VDMA_TRANSFERS_LATENCY 63 /* likewise, when each interrupts twice */
 
 struct vdma_transfer {
 	uint32_t first, last; /* descriptor indices */
@@ -61,7 +62,10 @@ struct vdma_channel {
 	struct backend *be;
 	uint8_t index;
 	struct vdma_list *list;
+	bool first_irq; /* the first descriptor of a transfer interrupts too: to measure latency */
+	unsigned int begun; /* transfers in flight whose first descriptor is processed */
 	uint32_t head, tail;
+	uint32_t done; /* the processed counter when it was last looked at, modulo the ring */
 	unsigned int fifo_first, fifo_count;
 	struct vdma_transfer fifo[VDMA_TRANSFERS_MAX + 1];
 };
@@ -76,13 +80,13 @@ void vdma_channel_init(struct vdma_channel *ch, struct backend *be, uint8_t inde
 int vdma_channel_wait_started(struct vdma_channel *ch, uint32_t timeout_ms, struct hw_error *err);
 /*
  * Publish one transfer of @bytes at @bus.  0; -EAGAIN (ring or FIFO full); -ECONNRESET (the
- * channel is not running); -EFAULT (num_available is not what we wrote last); -ENODEV; -EINVAL.
+ * channel is not running), -EIO (because of an error); -EFAULT (num_available is not what we wrote last); -ENODEV; -EINVAL.
  */
 int vdma_channel_launch(struct vdma_channel *ch, uint64_t bus, uint32_t bytes, void *token);
 /*
  * Take the tokens of finished transfers, oldest first.  Returns how many were stored in
  * @tokens (at most @max); -ECONNRESET if the channel stopped and nothing more will finish, -EIO if
- * its error byte is set, -ENODEV.
+ * its error byte is set, -EPROTO if it counts what was never queued, or backwards, -ENODEV.
  */
 int vdma_channel_reap(struct vdma_channel *ch, void **tokens, unsigned int max);
 /* The two registers for an error text: "ch 2: ctrl 0x.. avail 16 processed 3 of 32, error 0". */

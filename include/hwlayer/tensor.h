@@ -16,17 +16,49 @@ extern "C" {
 
 #define HW_NAME_MAX 128 /* bytes of a stream or vstream name, with its NUL */
 
-/* Element types, numbered as in HEF files and the vendor's API. */
+/**
+ * enum hw_type - element types, numbered as in HEF files and the vendor's API
+ * @HW_TYPE_AUTO: the element type of the hardware stream; never in &struct hw_tensor_info
+ * @HW_TYPE_U8: unsigned 8-bit integer
+ * @HW_TYPE_U16: unsigned 16-bit integer, host byte order
+ * @HW_TYPE_F32: 32-bit float, host byte order; real values, the library quantises
+ */
 enum hw_type {
-	HW_TYPE_AUTO = 0, /* the element type of the hardware stream */
+	HW_TYPE_AUTO = 0,
 	HW_TYPE_U8 = 1,
 	HW_TYPE_U16 = 2,
 	HW_TYPE_F32 = 3,
 };
 
-/* Element orders, numbered as in the vendor's API (spec hef-format 5.3). */
+/**
+ * enum hw_order - element orders, numbered as in the vendor's API (spec hef-format 5.3)
+ * @HW_ORDER_AUTO: the default user order of the hardware order; never in &struct hw_tensor_info
+ * @HW_ORDER_NHWC: row by row, pixel by pixel, the features of a pixel side by side
+ * @HW_ORDER_NHCW: row by row, within a row feature by feature
+ * @HW_ORDER_FCR: as NHWC; on the chip the features are padded
+ * @HW_ORDER_F8CR: as NHWC; on the chip features come in groups of eight
+ * @HW_ORDER_NHW: one feature, row by row
+ * @HW_ORDER_NC: features only, no rows or columns
+ * @HW_ORDER_BAYER_RGB: raw sensor image, one feature
+ * @HW_ORDER_12_BIT_BAYER_RGB: raw sensor image of 12 bits for a pixel
+ * @HW_ORDER_HAILO_NMS: deprecated by the vendor
+ * @HW_ORDER_RGB888: four bytes for a pixel on the chip, the colours reversed
+ * @HW_ORDER_NCHW: feature by feature, each row by row
+ * @HW_ORDER_YUY2: packed YUV 4:2:2
+ * @HW_ORDER_NV12: a plane of Y, then one of interleaved U and V
+ * @HW_ORDER_NV21: a plane of Y, then one of interleaved V and U
+ * @HW_ORDER_HAILO_YYUV: NV12 on the chip: two rows of Y, then their row of U and V
+ * @HW_ORDER_HAILO_YYVU: NV21 on the chip, likewise
+ * @HW_ORDER_RGB4: as NHWC, rows padded to a multiple of four bytes
+ * @HW_ORDER_I420: a plane of Y, one of U, one of V
+ * @HW_ORDER_HAILO_YYYYUV: I420 on the chip: two rows of Y, one of U, one of V
+ * @HW_ORDER_HAILO_NMS_WITH_BYTE_MASK: detections, each followed by its mask
+ * @HW_ORDER_HAILO_NMS_ON_CHIP: detections as the chip's own NMS delivers them
+ * @HW_ORDER_HAILO_NMS_BY_CLASS: for each class a count and its detections
+ * @HW_ORDER_HAILO_NMS_BY_SCORE: a count and all detections, best score first
+ */
 enum hw_order {
-	HW_ORDER_AUTO = 0, /* the default user order of the hardware order */
+	HW_ORDER_AUTO = 0,
 	HW_ORDER_NHWC = 1,
 	HW_ORDER_NHCW = 2,
 	HW_ORDER_FCR = 3,

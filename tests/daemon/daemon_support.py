@@ -17,7 +17,9 @@ import traceback
 TOP = os.environ.get("TOP", os.path.abspath(os.path.join(os.path.dirname(__file__), "../..")))
 OUT = os.environ.get("OUT", os.path.join(TOP, "out"))
 SHARED = os.environ.get("HAILO_SHARED", os.path.join(TOP, "../shared"))
-SAN = os.environ.get("SAN", "0") == "1"
+SANITIZER = {"0": "", "1": "-fsanitize=address,undefined -fno-sanitize-recover=all",
+             "thread": "-fsanitize=thread"}[os.environ.get("SAN", "0")]
+SAN = bool(SANITIZER)
 WAIT = 60  # seconds until a test gives up on something that should happen soon
 
 

@@ -7,6 +7,7 @@
  * HEF text:  "FAKE plain", "FAKE head M", anything else is not a HEF.
  * Environment:  FAKE_DELAY_US  time of a frame
  *               FAKE_OPEN_FAILS  how many openings fail with -ENODEV first
+ *               FAKE_FUNCTION  what hw_net_function() says, "core" when unset
  *               FAKE_LOAD_FAILS  how many loads fail with -EIO after the first that worked
  * First input value of a window:  401 the frame fails with -EIO and the network is dead
  *                                 402 the frame is never finished; the network dies of its timeout
@@ -255,6 +256,14 @@ void hw_net_free(struct hw_net *net)
 	pthread_cond_destroy(&net->cond);
 	pthread_mutex_destroy(&net->lock);
 	free(net);
+}
+
+const char *hw_net_function(const struct hw_net *net)
+{
+	const char *v = getenv("FAKE_FUNCTION");
+
+	(void)net;
+	return v ? v : "core";
 }
 
 const struct hw_tensor_info *hw_net_inputs(const struct hw_net *net, size_t *count)

@@ -13,7 +13,8 @@ import sys
 import threading
 import time
 
-from daemon_support import OUT, SAN, TOP, WAIT, Daemon, Scratch, from_many, run_tests, until
+from daemon_support import (OUT, SAN, SANITIZER, TOP, WAIT, Daemon, Scratch, from_many, run_tests,
+                            until)
 
 FAKE = os.path.join(OUT, "tests/fake-inferenced")
 JSON = {"Content-Type": "application/json"}
@@ -24,8 +25,7 @@ def build():
     cc = os.environ.get("CC", "gcc")
     flags = "-std=gnu11 -O2 -g -D_GNU_SOURCE -pthread".split()
     flags += ["-DHW_VERSION=\"0.0.0\"", "-I" + TOP + "/include", "-I" + TOP + "/hwlayer"]
-    if SAN:
-        flags += "-fsanitize=address,undefined -fno-sanitize-recover=all".split()
+    flags += SANITIZER.split()
     flags += shlex.split(os.environ.get("FAKE_CFLAGS", ""))
     sources = [TOP + "/tests/daemon/fakehw.c"]
     for folder in ("daemon", "daemon/api", "hwlayer/manifest", "hwlayer/util"):
@@ -435,7 +435,8 @@ def without_a_card_it_serves_503_and_says_why():
         assert d.infer("{}").status == 422  # the client's mistake comes first
         assert d.metric('hailo_health_checks_total{status="unhealthy"}') >= 1
         assert d.metric("hailo_model_loaded{") == 0
-        assert d.metric('hailo_backend_info{backend="none",software_chip="false"}') == 1
+        assert d.metric('hailo_backend_info{backend="none",software_chip="false",'
+                        'function="none"}') == 1
         assert d.request("GET", "/").json()["model_ready"] is False
 
 
@@ -444,7 +445,24 @@ def use_real_model_false_is_the_mock():
         d.ready()
         r = d.infer(window_of(1))
         assert r.status == 200 and r.headers["X-Hailo-Backend"] == "mock"
-        assert d.metric('hailo_backend_info{backend="mock",software_chip="true"}') == 1
+        assert d.metric('hailo_backend_info{backend="mock",software_chip="true",'
+                        'function="core"}') == 1
+
+
+def what_is_no_inference_says_so_everywhere():
+    for function, header, degraded in (("pattern", "mock; pattern", True),
+                                       ('onnx:/a/"b".onnx', "mock; onnx", False),
+                                       ("core", "mock", False)):
+        with start(FAKE_FUNCTION=function) as d:
+            d.ready()
+            r = d.infer(window_of(1))
+            assert r.status == 200 and r.headers["X-Hailo-Backend"] == header, r.headers
+            h = d.request("GET", "/healthz")
+            assert h.headers["X-Hailo-Backend"] == header
+            assert h.json()["function"] == function and h.json()["degraded"] is degraded
+            assert h.json()["backend"] == "mock"
+            assert d.metric('hailo_backend_info{backend="mock",software_chip="true",function="%s"}'
+                            % function.replace('"', '\\"')) == 1
 
 
 def a_card_that_comes_later_is_taken():
@@ -507,6 +525,10 @@ def wrong_settings_stop_the_start():
     refused({"HEF_PATH": m, "ALLOW_NO_MOTIFS": "maybe"}, "ALLOW_NO_MOTIFS")
     refused({"HEF_PATH": m, "HAILO_DEVICE_ID": "first"}, "HAILO_DEVICE_ID=first", "mock:8l")
     refused({"HEF_PATH": m, "HAILO_DEVICE_ID": "mock", "USE_REAL_MODEL": "true"}, "contradicts")
+    refused({"HEF_PATH": m, "HAILO_DEVICE_ID": "auto", "MOCK_ONNX": m}, "MOCK_ONNX")
+    refused({"HEF_PATH": m, "HAILO_DEVICE_ID": "0000:01:00.0", "MOCK_ONNX": m}, "MOCK_ONNX")
+    refused({"HEF_PATH": m, "HAILO_DEVICE_ID": "mock", "MOCK_ONNX": "/nowhere.onnx"},
+            "/nowhere.onnx")
     refused({"HEF_PATH": m, "HAILO_DEVICE_ID": "0000:01:00.0", "USE_REAL_MODEL": "false"},
             "contradicts")
     refused({"HEF_PATH": scratch.path + "/none.hef"}, "HEF_PATH", "No such file")
@@ -707,6 +729,7 @@ TESTS = [
     a_passed_deadline_is_504,
     clients_that_go_away_are_forgotten, a_value_that_is_no_number_is_500,
     without_a_card_it_serves_503_and_says_why, use_real_model_false_is_the_mock,
+    what_is_no_inference_says_so_everywhere,
     a_card_that_comes_later_is_taken, a_dead_network_recovers, a_lost_device_recovers,
     a_silent_chip_is_504_and_recovers, recovering_is_said_while_it_lasts,
     frames_behind_a_dead_one_are_answered, wrong_settings_stop_the_start,

@@ -7,10 +7,12 @@ import math
 import os
 import random
 import re
+import struct
 import subprocess
 import sys
+import zlib
 
-from daemon_support import OUT, SAN, WAIT, Daemon, Scratch, from_many, run_tests, shared, until
+from daemon_support import OUT, SAN, TOP, WAIT, Daemon, Scratch, from_many, run_tests, shared, until
 
 DAEMON = os.path.join(OUT, "hailo-inferenced")
 HWCTL = os.path.join(OUT, "hwctl")
@@ -178,7 +180,55 @@ def without_a_card_nothing_is_invented():
         assert r.status == 503 and r.headers["X-Hailo-Backend"] == "none", r.body
 
 
-TESTS = [the_default_model_answers, the_8l_serves_the_same_model,
+def as_microcode(data):
+    """A version 2 HEF of ours whose config channels do not look like ours any more."""
+    payload = struct.pack("<I", 0x4e534948)
+    body = bytearray(data[44:])
+    at, marks = body.find(payload), 0
+    while at >= 0:
+        if at >= 8 and body[at - 1] == 0xf0:  # the first record of a channel, its address before it
+            body[at - 1] ^= 0x80
+            body[at] ^= 1
+            marks += 1
+        at = body.find(payload, at + 1)
+    assert marks == 2
+    # Container version 1, whose digest Python can make.
+    size, = struct.unpack(">I", data[8:12])
+    ccws, = struct.unpack(">Q", data[20:28])
+    return struct.pack(">IIIIQI", 0x01484546, 1, size, zlib.crc32(bytes(body)), ccws, 0) + body
+
+
+def microcode_is_never_passed_off_as_inference():
+    with open(os.path.join(OUT, "models/imu-motion.hef"), "rb") as f:
+        data = as_microcode(f.read())
+    with open(os.path.join(OUT, "models/imu-motion.json")) as f:
+        manifest = json.load(f)
+    manifest.pop("hef_sha256", None)
+    scratch.file("vendor.json", manifest)
+    hef = os.path.join(scratch.path, "vendor.hef")
+    with open(hef, "wb") as f:
+        f.write(data)
+    w = windows(2)
+    with start(HEF_PATH=hef) as d:
+        d.ready()
+        r = d.infer(w[0])
+        assert r.status == 200 and r.headers["X-Hailo-Backend"] == "mock; pattern", r.body
+        h = d.request("GET", "/healthz").json()
+        assert h["function"] == "pattern" and h["degraded"] is True, h
+        assert "test pattern, not inference" in d.log()
+        assert d.metric('hailo_backend_info{backend="mock",software_chip="true",'
+                        'function="pattern"}') == 1
+    onnx = os.path.join(TOP, "deploy/models/imu-motion.onnx")
+    with start(HEF_PATH=hef, MOCK_ONNX=onnx) as d:
+        d.ready()
+        a, b = d.infer(w[0]), d.infer(w[1])
+        assert a.status == 200 and a.headers["X-Hailo-Backend"] == "mock; onnx", a.body
+        assert a.json()["latent"] != b.json()["latent"] and a.json() == d.infer(w[0]).json()
+        h = d.request("GET", "/healthz").json()
+        assert h["function"] == "onnx:" + onnx and h["degraded"] is False, h
+
+
+TESTS = [the_default_model_answers, microcode_is_never_passed_off_as_inference, the_8l_serves_the_same_model,
          every_answer_belongs_to_its_own_window, the_reference_network_reaches_its_latents,
          files_may_go_once_it_is_configured, what_is_not_a_hef_is_named,
          without_a_card_nothing_is_invented]

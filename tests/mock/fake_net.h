@@ -6,6 +6,7 @@
 #ifndef TESTS_MOCK_FAKE_NET_H
 #define TESTS_MOCK_FAKE_NET_H
 
+#include "mock/payload.h"
 #include "unit/mock_host.h"
 
 /* ----------------------------------------------------------------------- a double core */
@@ -147,6 +148,9 @@ static inline void put_config(struct net *n)
 	desc_put(&n->h, CFG_LIST(1), 1, 512, 0x02, CFG_DATA(1) + 512);
 	for (int i = 0; i < 100; i++)
 		n->mem[CFG_DATA(0) - BASE + (size_t)i] = (uint8_t)i;
+	/* Or they would pass for microcode, and the core would not be asked. */
+	for (int s = 0; s < 2; s++)
+		put_le32(n->mem + (CFG_DATA(s) - BASE) + 8, PAYLOAD_MAGIC);
 }
 
 static inline void boundary_hbi(struct buf *b, bool out, const struct twist *t)

@@ -55,6 +55,7 @@ static void boots_both_kinds(void **state)
 		assert_int_equal(chip.id.arch, cases[i].want_arch);
 		assert_int_equal(chip.id.fw_major, 4);
 		assert_int_equal(chip.id.fw_minor, 23);
+		assert_ok(chip_get_device_info(&chip, &err), &err);
 		assert_int_equal(chip.info.clusters, cases[i].want_clusters);
 		assert_int_equal(chip.info.clock_hz, 400000000);
 		assert_int_equal(chip.max_desc_page, 4096);

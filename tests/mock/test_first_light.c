@@ -104,11 +104,12 @@ static void the_8l_runs_the_same_file(void **state)
 {
 	struct hw_dev *dev = open_mock("mock:8l");
 	struct hw_dev_info info;
+	struct hw_error err = {0};
 	size_t len;
 	uint8_t *hef = tiny_hef("tiny", 1.0f, 3, &len);
 
 	(void)state;
-	hw_dev_get_info(dev, &info);
+	assert_ok(hw_dev_query_info(dev, &info, &err), &err);
 	assert_int_equal(info.arch, HW_ARCH_HAILO8L);
 	assert_int_equal(info.clusters, 0x33);
 	assert_true(info.software_chip);
@@ -460,8 +461,11 @@ static void device_information_without_an_identity(void **state)
 	size_t n;
 	uint8_t *want = unhex(cJSON_GetObjectItem(captured(all, 51, NULL), "response")->valuestring, &n);
 	struct tamper_control *got = NULL;
+	struct hw_error err = {0};
+	struct hw_dev_info info;
 
 	(void)state;
+	assert_ok(hw_dev_query_info(dev, &info, &err), &err);
 	for (size_t i = 0; i < t->n_controls; i++) {
 		if (tamper_opcode(t->controls[i].req) == 51)
 			got = &t->controls[i];

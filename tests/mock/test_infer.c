@@ -3,6 +3,7 @@
 #include <hwlayer/hwlayer.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "infer/infer.h"
 #include "support/support.h"
@@ -228,6 +229,100 @@ static void freeing_answers_every_frame_once(void **state)
 	hw_dev_close(dev);
 }
 
+/* A callback that keeps the device's thread busy until it is told to go on. */
+struct gate {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool reached, open;
+};
+
+static void hold_owner(int status, const struct hw_error *err, void *user)
+{
+	struct gate *g = user;
+
+	(void)status;
+	(void)err;
+	pthread_mutex_lock(&g->lock);
+	g->reached = true;
+	pthread_cond_broadcast(&g->cond);
+	while (!g->open)
+		pthread_cond_wait(&g->cond, &g->lock);
+	pthread_mutex_unlock(&g->lock);
+}
+
+static void *run_once(void *arg)
+{
+	struct worker *w = arg;
+	struct frame f;
+	const void *ins[] = {f.in};
+	void *outs[] = {f.out};
+
+	fill(&f, w->id);
+	w->bad = hw_net_run(w->net, ins, outs, 5000, NULL);
+	return NULL;
+}
+
+static void *free_it(void *net)
+{
+	hw_net_free(net);
+	return NULL;
+}
+
+static void freeing_sends_waiting_threads_home(void **state)
+{
+	enum { THREADS = 6 };
+	struct gate gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+	struct tamper *t;
+	struct hw_dev *dev = open_tampered(&t);
+	struct hw_net *net = load_tiny(dev, 1);
+	struct frame f;
+	const void *ins[] = {f.in};
+	void *outs[] = {f.out};
+	struct hw_submit s = {.inputs = ins, .outputs = outs, .done = hold_owner, .user = &gate};
+	struct worker w[THREADS];
+	pthread_t freer;
+	unsigned int callers = 0;
+	bool settled = false;
+
+	(void)state;
+	fill(&f, 99);
+	assert_int_equal(hw_net_submit(net, &s, NULL), 0);
+	pthread_mutex_lock(&gate.lock);
+	while (!gate.reached)
+		pthread_cond_wait(&gate.cond, &gate.lock);
+	pthread_mutex_unlock(&gate.lock);
+	/* One of them gets the slot, the others wait for it. */
+	for (unsigned int i = 0; i < THREADS; i++) {
+		w[i] = (struct worker){.net = net, .id = i};
+		assert_int_equal(pthread_create(&w[i].thread, NULL, run_once, &w[i]), 0);
+	}
+	while (!settled) {
+		usleep(1000);
+		pthread_mutex_lock(&dev->lock);
+		settled = net->stats.submitted == 2 && net->callers == THREADS - 1;
+		pthread_mutex_unlock(&dev->lock);
+	}
+	assert_int_equal(pthread_create(&freer, NULL, free_it, net), 0);
+	/* Those without a frame on its way come home while the device's thread is still held. */
+	for (callers = THREADS; callers;) {
+		usleep(1000);
+		pthread_mutex_lock(&dev->lock);
+		callers = net->callers;
+		pthread_mutex_unlock(&dev->lock);
+	}
+	pthread_mutex_lock(&gate.lock);
+	gate.open = true;
+	pthread_cond_broadcast(&gate.cond);
+	pthread_mutex_unlock(&gate.lock);
+	for (unsigned int i = 0; i < THREADS; i++) {
+		pthread_join(w[i].thread, NULL);
+		assert_int_equal(w[i].bad, -ECANCELED);
+	}
+	pthread_join(freer, NULL);
+	assert_int_equal(backend_mock_dma_bytes(t->below), 0);
+	hw_dev_close(dev);
+}
+
 static void closing_a_device_frees_its_network(void **state)
 {
 	struct tamper *t;
@@ -355,7 +450,7 @@ static void looking_without_booting(void **state)
 	hw_dev_get_info(dev, &info);
 	assert_false(info.booted);
 	assert_true(info.software_chip);
-	assert_int_equal(hw_net_load_mem(dev, hef, len, NULL, &net, &err), -EIO);
+	assert_int_equal(hw_net_load_mem(dev, hef, len, NULL, &net, &err), -EINVAL);
 	assert_int_equal(hw_dev_temperature(dev, &a, &b, &err), -EINVAL);
 	hw_dev_close(dev);
 	free(hef);
@@ -367,6 +462,7 @@ int main(void)
 		cmocka_unit_test(frames_come_back_in_order_each_with_its_own_answer),
 		cmocka_unit_test(many_threads_share_few_slots),
 		cmocka_unit_test(freeing_answers_every_frame_once),
+		cmocka_unit_test(freeing_sends_waiting_threads_home),
 		cmocka_unit_test(closing_a_device_frees_its_network),
 		cmocka_unit_test(a_second_network_is_refused),
 		cmocka_unit_test(a_card_that_goes_away_is_noticed),

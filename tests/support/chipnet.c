@@ -177,7 +177,7 @@ static void walk(struct span s, unsigned int depth, struct span zero, struct buf
 	buf_put(&out[channel], zero.ptr + offset, size);
 }
 
-void hef_streams(const uint8_t *hef, size_t len, uint8_t *stream[2], size_t size[2])
+void chipnet_streams(const uint8_t *hef, size_t len, uint8_t *stream[2], size_t size[2])
 {
 	struct buf out[2] = {{0}, {0}};
 	uint32_t proto;
@@ -204,7 +204,7 @@ struct core *core_from_hef(const uint8_t *hef, size_t len, unsigned int threads)
 	size_t size[2];
 
 	assert_non_null(core);
-	hef_streams(hef, len, stream, size);
+	chipnet_streams(hef, len, stream, size);
 	for (unsigned int i = 0; i < 2; i++) {
 		if (core_feed(core, i, stream[i], size[i]))
 			fail_msg("core_feed: %s", core_error(core));

@@ -27,7 +27,7 @@ void tcn_free(struct tcn_data *d);
 void tcn_build(const struct tcn_data *d, struct build_result *out);
 
 /* The bytes that each config channel of @hef carries, by a parser of its own; free() both. */
-void hef_streams(const uint8_t *hef, size_t len, uint8_t *stream[2], size_t size[2]);
+void chipnet_streams(const uint8_t *hef, size_t len, uint8_t *stream[2], size_t size[2]);
 /* A core that has taken them; the test fails if it refuses. */
 struct core *core_from_hef(const uint8_t *hef, size_t len, unsigned int threads);
 /* One input and one output: normalised floats in, codes out. */

@@ -102,6 +102,8 @@ static uint8_t *window(struct fake_chip *f, uint32_t off)
 {
 	uint32_t addr;
 
+	if (off >= 0x2000 && off < 0x4000)
+		return f->logs + (off - 0x2000);
 	if (off >= 0x1000)
 		return NULL;
 	addr = f->atr[2] + off;
@@ -187,6 +189,8 @@ static void reg_write(struct fake_chip *f, unsigned int bar, uint32_t off, uint3
 	if (off < 0x700 || off > 0x710)
 		fail_msg("write of BAR%u 0x%x", bar, off);
 	f->atr[(off - 0x700) / 4] = v;
+	if (off == 0x710 && f->ram[0xe0980 - RAM_BASE] == 1 && f->dead_boot)
+		f->boot_status = 0x1234;
 	/* The window's restore after the trigger must not destroy what the firmware sets up (11.3). */
 	if (off == 0x710 && f->state == FAKE_BOOTLOADER && !f->dead_boot &&
 	    f->ram[0xe0980 - RAM_BASE] == 1 && f->atr[2] != 0xe0000) {
@@ -299,8 +303,15 @@ static int fake_reset(struct backend *be)
 	struct fake_chip *f = to_fake(be);
 
 	f->resets++;
+	if (f->reset_result < 0)
+		return f->reset_result;
 	f->state = FAKE_BOOTLOADER;
 	f->atr[2] = 0;
+	f->boot_status = f->never_ready ? 2 : 1;
+	f->imask = f->istatus = 0;
+	f->msi = f->bus_master = false;
+	f->ram[0xe0980 - RAM_BASE] = 0;
+	reset_channels(f);
 	return 0;
 }
 

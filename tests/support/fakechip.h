@@ -28,6 +28,7 @@ struct fake_chip {
 	uint32_t bar2[0x400];
 	uint8_t *ram;              /* chip addresses 0x60000 to 0xfffff */
 	uint8_t mailbox[0x2000];   /* chip address 0x60000000 */
+	uint8_t logs[0x2000];      /* BAR4 from 0x2000 on: the app CPU's, the core CPU's */
 	uint32_t doorbells[16];    /* the last values written to 0x1684 */
 	unsigned int n_doorbells;
 
@@ -48,7 +49,8 @@ struct fake_chip {
 	/* faults */
 	size_t gone_at;            /* access number (1..) from which nobody answers, 0: never */
 	size_t flip_at;            /* access number (1..) whose read value has bit 4 flipped */
-	bool dead_boot;            /* the trigger is ignored */
+	bool dead_boot;            /* the trigger leads to boot status 0x1234 and no further */
+	int reset_result;          /* of the function reset */
 	bool boot_without_mailbox; /* boots, but window 0 keeps its address */
 	bool deaf_soft_reset;      /* doorbell 8 is ignored */
 	bool never_ready;          /* soft reset done, boot status stays 2 */

@@ -555,7 +555,7 @@ static void file_looks_like_the_compilers(void **state)
 	}
 	assert_int_equal(op->contexts[0].n_actions, 2);
 	assert_int_equal(op->contexts[0].actions[1].kind, HEF_ACT_ALLOW_INPUT_DATAFLOW);
-	hef_streams(b.hef, b.hef_len, stream, size);
+	chipnet_streams(b.hef, b.hef_len, stream, size);
 	assert_int_equal(total, size[0] + size[1]);
 	in = layer_of(hef, 0);
 	out = layer_of(hef, 1);

@@ -61,9 +61,10 @@ static void boots_a_cold_chip(void **state)
 	assert_int_equal(chip.id.arch, 1);
 	assert_int_equal(chip.id.fw_minor, 23);
 	assert_string_equal(chip.id.board_name, "Hailo-8");
-	assert_int_equal(chip.info.clock_hz, 400000000);
 	assert_int_equal(chip.max_desc_page, 4096);
-	assert_int_equal(f.controls, 2); /* IDENTIFY, GET_DEVICE_INFORMATION */
+	assert_int_equal(f.controls, 1); /* IDENTIFY, and nothing else (protocol 5.9) */
+	assert_ok(chip_get_device_info(&chip, &err), &err);
+	assert_int_equal(chip.info.clock_hz, 400000000);
 	assert_int_equal(f.imask, 0xff00ffff);
 	assert_true(f.msi && f.bus_master);
 
@@ -132,8 +133,9 @@ static void resets_running_firmware_first(void **state)
 	/* a new process: it knows nothing of the old one */
 	chip = (struct chip){0};
 	assert_ok(chip_init(&chip, &f.be, &opt, &err), &err);
-	assert_int_equal(f.n_doorbells, 3);
-	assert_int_equal(f.doorbells[2], 8);
+	assert_true(f.n_doorbells > 2);
+	assert_int_equal(f.doorbells[f.n_doorbells - 1], 4); /* for the process that could not */
+	assert_int_equal(f.doorbells[f.n_doorbells - 2], 8);
 	assert_int_equal(f.bar2[0x10], 0);
 	chip_shutdown(&chip);
 	free(img.ptr);
@@ -162,6 +164,7 @@ static void fails_if_the_boot_loader_is_not_ready_after_reset(void **state)
 
 static void fails_if_the_soft_reset_is_not_answered(void **state)
 {
+	struct backend_ops no_reset;
 	struct fake_chip f;
 	struct chip chip = {0};
 	struct image img;
@@ -174,6 +177,9 @@ static void fails_if_the_soft_reset_is_not_answered(void **state)
 	assert_ok(chip_init(&chip, &f.be, &opt, &err), &err);
 	assert_ok(chip_firmware_parse(opt.firmware, &fw, &err), &err);
 	f.deaf_soft_reset = true;
+	no_reset = *f.be.ops;
+	no_reset.reset = NULL;
+	f.be.ops = &no_reset;
 	/* an old flag is no answer: the wait is armed anew */
 	chip.booting = true;
 	chip.irq_soft_reset = true;
@@ -198,7 +204,6 @@ static void gives_up_on_a_dead_boot(void **state)
 	(void)state;
 	fake_init(&f);
 	f.dead_boot = true;
-	f.boot_status = 0x1234;
 	assert_int_equal(chip_init(&chip, &f.be, &opt, &err), -ETIMEDOUT);
 	assert_non_null(strstr(err.text, "30 ms"));
 	assert_non_null(strstr(err.text, "boot status 0x00001234"));
@@ -429,7 +434,7 @@ static void mismatch_at_every_read_back(void **state)
 	}
 	chip_shutdown(&chip);
 	fake_done(&f);
-	/* 7 items x 2 windows x 5 words, 60 words of image, 2 requests of 40 bytes */
+	/* boot status and 7 items x 2 windows x 5 words, 60 words of image, 1 request of 40 bytes */
 	assert_int_equal(n, 150);
 
 	for (size_t i = 1; i < total; i++) {

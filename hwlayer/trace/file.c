@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+/* Recordings as files, and small things about their lines. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "trace/trace.h"
+
+int trace_read(const char *path, cJSON **lines, struct hw_error *err)
+{
+	uint8_t *data;
+	size_t len, n = 1;
+	char *at, *end;
+	cJSON *all;
+	int r = util_read_file(path, TRACE_FILE_MAX, &data, &len, err);
+
+	if (r < 0)
+		return r;
+	at = realloc(data, len + 1);
+	all = cJSON_CreateArray();
+	if (!at || !all) {
+		free(at ? (void *)at : data);
+		cJSON_Delete(all);
+		return hw_fail(err, -ENOMEM, "no memory for %s", path);
+	}
+	data = (uint8_t *)at;
+	at[len] = 0;
+	for (; *at && r == 0; at = end, n++) {
+		cJSON *line;
+
+		end = at + strcspn(at, "\n");
+		if (*end)
+			*end++ = 0;
+		if (!*at)
+			continue;
+		line = cJSON_Parse(at);
+		if (cJSON_IsObject(line) && cJSON_IsString(cJSON_GetObjectItem(line, "op")))
+			cJSON_AddItemToArray(all, line);
+		else {
+			cJSON_Delete(line);
+			r = hw_fail(err, -EBADMSG, "%s: line %zu is no line of a recording", path,
+				    n);
+		}
+	}
+	if (r == 0 && !all->child)
+		r = hw_fail(err, -EBADMSG, "%s is empty", path);
+	free(data);
+	if (r == 0)
+		*lines = all;
+	else
+		cJSON_Delete(all);
+	return r;
+}
+
+const char *trace_text(const cJSON *line, const char *key)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(line, key);
+
+	return cJSON_IsString(v) ? v->valuestring : "";
+}
+
+double trace_number(const cJSON *line, const char *key)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(line, key);
+
+	return cJSON_IsNumber(v) ? v->valuedouble : 0;
+}
+
+uint32_t trace_to_uint(double v)
+{
+	return v >= 0 && v <= UINT32_MAX ? (uint32_t)v : 0;
+}
+
+uint32_t trace_uint(const cJSON *line, const char *key)
+{
+	return trace_to_uint(trace_number(line, key));
+}
+
+bool trace_is(const cJSON *line, const char *op)
+{
+	return strcmp(trace_text(line, "op"), op) == 0;
+}
+
+bool trace_is_control(const cJSON *line, unsigned int opcode)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(line, "opcode");
+
+	return trace_is(line, "control") && cJSON_IsNumber(v) && v->valuedouble == opcode;
+}
+
+static int nibble(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+int trace_bytes(const cJSON *line, const char *key, struct buf *out)
+{
+	const char *hex = trace_text(line, key);
+
+	*out = (struct buf){0};
+	for (; hex[0]; hex += 2) {
+		int hi = nibble(hex[0]), lo = hi < 0 ? -1 : nibble(hex[1]);
+
+		if (lo < 0)
+			return -EBADMSG;
+		buf_u8(out, (uint8_t)(hi << 4 | lo));
+	}
+	return out->failed ? -ENOMEM : 0;
+}
+
+char *trace_hex(const uint8_t *data, size_t len)
+{
+	static const char digits[] = "0123456789abcdef";
+	char *hex = malloc(2 * len + 1);
+
+	if (!hex)
+		return NULL;
+	for (size_t i = 0; i < len; i++) {
+		hex[2 * i] = digits[data[i] >> 4];
+		hex[2 * i + 1] = digits[data[i] & 15];
+	}
+	hex[2 * len] = 0;
+	return hex;
+}

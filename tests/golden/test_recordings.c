@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Whole runs on the software chip, recorded, against the recordings of the vendor's library for the
+ * same file and settings: equal after the six named normalisers of trace/normalise.c and nothing
+ * else.  What the recordings say about themselves (command, options) decides how we run.
+ */
+#include "support/support.h"
+
+#include "infer/infer.h"
+#include "trace/trace.h"
+
+#define QUEUE_DEPTH 32 /* of the recorded build */
+#define FRAMES_MAX 8
+
+struct run {
+	const char *name; /* NAME.RUN, in golden/ */
+	cJSON *golden;
+	const cJSON *meta;
+	bool lite;	/* Hailo-8L */
+	bool scheduler; /* ENABLED carries a dynamic batch */
+	bool latency;
+	unsigned int frames, batch;
+	uint32_t max_page; /* what the recorded driver reported */
+	char hef[256];
+	const char *consts;
+	uint32_t layout;
+	const char *faults; /* of our chip, where the recorded one had some */
+};
+
+static void open_run(struct run *run, const char *name)
+{
+	const char *command, *option, *base, *dot = strrchr(name, '.');
+	const cJSON *line, *options;
+	char path[200];
+
+	*run = (struct run){.name = name, .frames = 1, .batch = 1};
+	snprintf(path, sizeof(path), "golden/%s.jsonl", name);
+	run->golden = read_jsonl(shared_path(path));
+	run->meta = cJSON_GetArrayItem(run->golden, 0);
+	base = strchr(name, '/') ? strchr(name, '/') + 1 : name;
+	snprintf(path, sizeof(path), "data/hef/%.*s.hef", (int)(dot - base), base);
+	snprintf(run->hef, sizeof(run->hef), "%s", shared_path(path));
+	run->lite = !strcmp(trace_text(run->meta, "architecture"), "HAILO8L");
+	command = trace_text(run->meta, "command");
+	if (sscanf(command, "ainfer %u %u", &run->frames, &run->batch) == 2)
+		run->scheduler = true;
+	run->latency = strstr(command, "--measure-latency") != NULL;
+	option = strstr(command, "--frames-count ");
+	if (option)
+		run->frames = (unsigned int)atoi(option + strlen("--frames-count "));
+	option = strstr(command, "--batch-size ");
+	if (option)
+		run->batch = (unsigned int)atoi(option + strlen("--batch-size "));
+	assert_true(run->frames && run->frames <= FRAMES_MAX);
+	options = cJSON_GetObjectItem(run->meta, "options");
+	if (*trace_text(options, "ORACLE_HWCONSTS"))
+		run->consts = trace_text(options, "ORACLE_HWCONSTS");
+	run->layout = (uint32_t)trace_number(options, "ORACLE_LAYOUT");
+	cJSON_ArrayForEach(line, run->golden) if (trace_is(line, "query_device_properties"))
+	    run->max_page = (uint32_t)trace_number(line, "max_page");
+}
+
+/* golden/README 4.1, u8; the command-line tool repeats frame 0. */
+static void generate(uint8_t *out, size_t n, uint32_t frame)
+{
+	for (uint32_t i = 0; i < n; i++)
+		out[i] = (uint8_t)(i * 167 + (i >> 8) * 59 + frame * 31 + 7);
+}
+
+static void infer_frames(struct hw_net *net, const struct run *run)
+{
+	struct hw_error err = {0};
+	size_t n_in, n_out;
+	const struct hw_tensor_info *in = hw_net_inputs(net, &n_in),
+				    *out = hw_net_outputs(net, &n_out);
+	const void *inputs[8];
+	void *outputs[8], *all[16];
+
+	assert_true(n_in <= 8 && n_out <= 8);
+	for (size_t i = 0; i < n_in; i++)
+		inputs[i] = all[i] = malloc(in[i].frame_bytes);
+	for (size_t i = 0; i < n_out; i++)
+		outputs[i] = all[8 + i] = malloc(out[i].frame_bytes);
+	for (unsigned int f = 0; f < run->frames; f++) {
+		for (size_t i = 0; i < n_in; i++)
+			generate(all[i], in[i].frame_bytes, run->scheduler ? f : 0);
+		assert_ok(hw_net_run(net, inputs, outputs, 0, &err), &err);
+	}
+	for (size_t i = 0; i < n_in; i++)
+		free(all[i]);
+	for (size_t i = 0; i < n_out; i++)
+		free(all[8 + i]);
+}
+
+/* Our run of it, recorded to @record; what loading returned. */
+static int do_run(const struct run *run, const char *record)
+{
+	struct hw_dev_options o = {
+	    .device = run->lite ? "mock:8l" : "mock:8",
+	    .mock_hw_consts = run->consts,
+	    .mock_layout = run->layout,
+	    .mock_max_page = run->max_page <= 4096 ? run->max_page : 0,
+	    .mock_faults = run->faults,
+	    .record = record,
+	};
+	struct hw_net_options n = {
+	    .batch = run->batch,
+	    .queue_depth = QUEUE_DEPTH,
+	    .dynamic_batch = run->scheduler,
+	    .measure_latency = run->latency,
+	};
+	struct hw_error err = {0};
+	struct hw_net *net = NULL;
+	struct hw_dev *dev;
+	int r;
+
+	r = hw_dev_open(&o, &dev, &err);
+	if (r < 0) {
+		assert_true(err.text[0]);
+		return r;
+	}
+	/* The recorded driver claimed what no backend of ours can report. */
+	if (run->max_page > 4096)
+		dev->chip.max_desc_page = run->max_page;
+	r = hw_net_load(dev, run->hef, &n, &net, &err);
+	if (r == 0)
+		infer_frames(net, run);
+	else
+		assert_true(err.text[0]);
+	hw_net_free(net);
+	hw_dev_close(dev);
+	return r;
+}
+
+static int record(const struct run *run, cJSON **ours)
+{
+	struct hw_error err = {0};
+	char path[300];
+	int r;
+
+	snprintf(path, sizeof(path), "%s/ours.jsonl", tmp_dir());
+	r = do_run(run, path);
+	assert_ok(trace_read(path, ours, &err), &err);
+	return r;
+}
+
+static void assert_same(const cJSON *ours, const cJSON *golden)
+{
+	struct trace_difference d;
+	int r = trace_compare(ours, golden, &d);
+
+	assert_true(r >= 0);
+	if (r)
+		fail_msg("%s: %s, golden has %s", d.where, d.a, d.b);
+}
+
+static void recording(void **state)
+{
+	struct run run;
+	cJSON *ours;
+
+	open_run(&run, *state);
+	assert_int_equal(trace_number(run.meta, "exit_code"), 0);
+	assert_int_equal(record(&run, &ours), 0);
+	assert_same(ours, run.golden);
+	cJSON_Delete(ours);
+	cJSON_Delete(run.golden);
+}
+
+struct refusal {
+	const char *name;
+	int code;
+	const char *faults;
+};
+
+static void refused(void **state)
+{
+	const struct refusal *want = *state;
+	struct run run;
+	cJSON *ours;
+
+	open_run(&run, want->name);
+	run.faults = want->faults;
+	assert_int_not_equal(trace_number(run.meta, "exit_code"), 0);
+	assert_int_equal(record(&run, &ours), want->code);
+	assert_same(ours, run.golden);
+	cJSON_Delete(ours);
+	cJSON_Delete(run.golden);
+}
+
+#define FAULTS "faults/mnist_cnn.hailo8.v0."
+
+static const struct refusal refusals[] = {
+	{"mnist_cnn.hailo8.v0.on8l", -ENOTSUP, NULL},
+	{"fsq_m13_imu.hailo8.v2.on8l", -ENOTSUP, NULL},
+	{"hand_landmark_lite.hailo8.v2.on8l", -ENOTSUP, NULL},
+	{"scrfd_2.5g.hailo15h.v3.refused", -ENOTSUP, NULL},
+	{"model_3x640x640.hailo8l.v1.layout1", -ENOTSUP, NULL},
+	{"mnist_cnn.hailo8.v0.page16384", -EINVAL, NULL},
+	/* Our chip counts controls; each of these is the first of its kind. */
+	{FAULTS "fail-op0", -EIO, "control-error=1:0x40130006"},
+	{FAULTS "fail-op33", -EIO, "control-error=2:0x40130006"},
+	{FAULTS "fail-op25", -EIO, "control-error=3:0x40130006"},
+	{FAULTS "fail-op47", -EIO, "control-error=4:0x40130006"},
+	{FAULTS "fail-op48", -EIO, "control-error=5:0x40130006"},
+	{FAULTS "fail-op20", -EIO, "control-error=6:0x40130006"},
+	{FAULTS "fail-op21", -EIO, "control-error=7:0x40130006"},
+	{FAULTS "mute-op0", -ETIMEDOUT, "control-silent=0"},
+	{FAULTS "mute-op25", -ETIMEDOUT, "control-silent=37"},
+	{FAULTS "mute-op21", -ETIMEDOUT, "control-silent=33"},
+};
+
+/* hailortcli fw-control identify --extended: what "hwctl info" asks. */
+static void identify(void **state)
+{
+	const char *arch = *state;
+	struct hw_dev_options o = {.device = strcmp(arch, "hailo8") ? "mock:8l" : "mock:8"};
+	struct hw_error err = {0};
+	struct hw_dev_info info;
+	struct hw_dev *dev;
+	cJSON *ours, *golden;
+	char path[200];
+
+	snprintf(path, sizeof(path), "golden/cli.identify.%s.jsonl", arch);
+	golden = read_jsonl(shared_path(path));
+	snprintf(path, sizeof(path), "%s/identify.jsonl", tmp_dir());
+	o.record = path;
+	assert_ok(hw_dev_open(&o, &dev, &err), &err);
+	assert_ok(hw_dev_query_info(dev, &info, &err), &err);
+	hw_dev_close(dev);
+	assert_ok(trace_read(path, &ours, &err), &err);
+	assert_same(ours, golden);
+	cJSON_Delete(ours);
+	cJSON_Delete(golden);
+}
+
+/* The recording's name is the test's. */
+#define RUN(name, run)                                                                             \
+	{                                                                                          \
+		name "." run, recording, NULL, NULL, (void *)(uintptr_t)(name "." run)             \
+	}
+#define RUNS(name)                                                                                 \
+	RUN(name, "batch1"), RUN(name, "batch8"), RUN(name, "async1"), RUN(name, "async8"),        \
+	    RUN(name, "latency"), RUN(name, "page128"), RUN(name, "page256"),                      \
+	    RUN(name, "hwconsts-a"), RUN(name, "hwconsts-b")
+
+#define FIRST_REFUSAL 39
+
+int main(void)
+{
+	struct CMUnitTest tests[] = {
+	    RUNS("mnist_cnn.hailo8.v0"),
+	    RUNS("fsq_m13_imu.hailo8.v2"),
+	    RUNS("hand_landmark_lite.hailo8.v2"),
+	    RUNS("model_3x640x640.hailo8l.v1"),
+	    RUN("model_3x640x640.hailo8l.v1", "on8"),
+	    cmocka_unit_test_prestate(identify, (void *)(uintptr_t) "hailo8"),
+	    cmocka_unit_test_prestate(identify, (void *)(uintptr_t) "hailo8l"),
+	    [FIRST_REFUSAL... FIRST_REFUSAL + ARRAY_SIZE(refusals) - 1] = {.test_func = refused},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
+		tests[FIRST_REFUSAL + i].name = refusals[i].name;
+		tests[FIRST_REFUSAL + i].initial_state = (void *)(uintptr_t)&refusals[i];
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
