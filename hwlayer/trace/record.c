@@ -284,6 +284,7 @@ static void record_close(void *user)
 	struct recorder *r = user;
 	cJSON *line;
 	size_t mapped = 0;
+	bool lost;
 
 	record_channels(r, 0, false, false);
 	record_pending(r);
@@ -294,7 +295,9 @@ static void record_close(void *user)
 	cJSON_AddNumberToObject(line, "buffers_still_mapped", (double)mapped);
 	record_line(r, line);
 	/* What buffers hold back is lost only now. */
-	if ((r->file && fclose(r->file)) | (r->mmio && fclose(r->mmio)))
+	lost = r->file && fclose(r->file);
+	lost |= r->mmio && fclose(r->mmio);
+	if (lost)
 		hw_log(HW_LOG_WARNING, "the recording %s is incomplete: %s", r->path,
 		       strerror(errno));
 	r->be->observer = NULL;
