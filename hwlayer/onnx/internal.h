@@ -41,7 +41,7 @@ union onnx_params {
 	} conv;
 	struct {
 		struct onnx_window w;
-		bool max, include_pad, column_major;
+		bool max, by_rows, include_pad, column_major;
 	} pool;
 	struct {
 		int64_t step_a, step_b;

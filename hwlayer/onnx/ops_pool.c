@@ -2,6 +2,12 @@
 /* AveragePool, MaxPool, GlobalAveragePool. */
 #include "onnx/internal.h"
 
+/*
+ * Up to this size a kernel is gone through whole, for a row of outputs at a time.  A larger one
+ * costs nothing in a file, and may be mostly padding.
+ */
+#define SMALL_KERNEL 32
+
 int onnx_window_pool_shape(struct onnx_ctx *c)
 {
 	const struct onnx_tensor *x = c->in[0];
@@ -28,6 +34,10 @@ int onnx_window_pool_shape(struct onnx_ctx *c)
 	if (r < 0)
 		return r;
 	c->p.pool.max = !strcmp(c->node->op, "MaxPool");
+	c->p.pool.by_rows = c->p.pool.max && c->n_out == 1 && x->type == ONNX_F32;
+	for (unsigned int i = 0; i < ONNX_SPATIAL_MAX; i++)
+		if (c->p.pool.w.kernel[i] > SMALL_KERNEL)
+			c->p.pool.by_rows = false;
 	c->p.pool.include_pad = onnx_attr_i(c, "count_include_pad", 0) != 0;
 	c->p.pool.column_major = onnx_attr_i(c, "storage_order", 0) != 0;
 	r = onnx_out_shape(c, 0, x->type, x->rank, dim);
@@ -57,7 +67,7 @@ static void average(struct onnx_ctx *c, size_t base, const struct range r[3], si
 {
 	const struct onnx_window *w = &c->p.pool.w;
 	const float *x = (const float *)c->in[0]->data + base;
-	int64_t n = (r[0].to - r[0].from) * (r[1].to - r[1].from) * (r[2].to - r[2].from);
+	double n = (double)((r[0].to - r[0].from) * (r[1].to - r[1].from) * (r[2].to - r[2].from));
 	double sum = 0;
 
 	for (int64_t z = r[0].from; z < r[0].to; z++)
@@ -66,9 +76,9 @@ static void average(struct onnx_ctx *c, size_t base, const struct range r[3], si
 				sum += (double)x[((r[0].first + z * r[0].step) * w->in[1] +
 						  r[1].first + y * r[1].step) * w->in[2] +
 						 r[2].first + k * r[2].step];
-	if (c->p.pool.include_pad)
-		n = r[0].counted * r[1].counted * r[2].counted;
-	((float *)c->out[0]->data)[at] = n ? (float)(sum / (double)n) : 0.0f;
+	if (c->p.pool.include_pad) /* can be more than 64 bits hold */
+		n = (double)r[0].counted * (double)r[1].counted * (double)r[2].counted;
+	((float *)c->out[0]->data)[at] = n > 0 ? (float)(sum / n) : 0.0f;
 }
 
 static void maximum(struct onnx_ctx *c, size_t base, const struct range r[3], size_t at)
@@ -99,7 +109,7 @@ static void maximum(struct onnx_ctx *c, size_t base, const struct range r[3], si
 		onnx_store_i(c->out[1], at, (int64_t)base + found);
 }
 
-/* One plane; where only values are asked for, whole rows at a time. */
+/* One plane. */
 static void pool_plane(void *arg, size_t plane, unsigned int worker)
 {
 	struct onnx_ctx *c = arg;
@@ -109,7 +119,7 @@ static void pool_plane(void *arg, size_t plane, unsigned int worker)
 	struct range r[3];
 
 	(void)worker;
-	if (c->p.pool.max && c->n_out == 1 && c->in[0]->type == ONNX_F32) {
+	if (c->p.pool.by_rows) {
 		onnx_k_max(w, (const float *)c->in[0]->data + base, (float *)c->out[0]->data + at);
 		return;
 	}

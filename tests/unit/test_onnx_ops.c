@@ -223,6 +223,44 @@ static void conv_is_the_definition(void **state)
 			one_conv(&convs[i], threads);
 }
 
+/* -------------------------------------------------------------------- pooling */
+
+/*
+ * Kernels that are nearly all padding, which cost a file nothing, must not cost a run anything
+ * either.  Placed so that output (i, j) sees what is above and to the left of it, and itself.
+ */
+static void pooling_kernels_of_mostly_padding(void **state)
+{
+	const int64_t sizes[] = {2, 3, 32, 33, 1 << 24};
+	const float x[] = {1, 5, -3, 9}, want_max[] = {1, 5, 1, 9};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(sizes); i++) {
+		int64_t k = sizes[i / 2], k3[] = {k, k, k}, pads[] = {k - 1, k - 1, k - 1, 0, 0, 0};
+		struct mb *b = mb_new(11);
+		Onnx__NodeProto *n;
+		float y[4];
+
+		mb_input(b, "x", MB_DIMS(1, 1, 1, 2, 2));
+		n = mb_node(b, i % 2 ? "AveragePool" : "MaxPool", "x", "y");
+		mb_attr_ints(b, n, "kernel_shape", 3, k3);
+		mb_attr_ints(b, n, "pads", 6, pads);
+		if (i % 2)
+			mb_attr_i(b, n, "count_include_pad", 1);
+		mb_output(b, "y");
+		onnx_free(mb_run(b, 1, x, y));
+		if (i % 2) {
+			double all = (double)k * (double)k * (double)k;
+
+			assert_true(y[0] == (float)(1 / all) && y[1] == (float)(6 / all) &&
+				    y[2] == (float)(-2 / all) && y[3] == (float)(12 / all));
+		} else {
+			assert_memory_equal(y, want_max, sizeof(y));
+		}
+		mb_free(b);
+	}
+}
+
 /* ------------------------------------------------------------ attribute forms */
 
 static void slice_by_attributes(void **state)
@@ -484,6 +522,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(conv_is_the_definition),
+		cmocka_unit_test(pooling_kernels_of_mostly_padding),
 		cmocka_unit_test(slice_by_attributes),
 		cmocka_unit_test(unsqueeze_and_softmax_of_opset_11),
 		cmocka_unit_test(leading_dynamic_dimension_is_one),
