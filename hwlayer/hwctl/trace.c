@@ -21,6 +21,8 @@ static void print_members(const cJSON *object, const char *const *without)
 		const char *const *w = without;
 		char *text;
 
+		if (!m->string) /* an array where an object should be */
+			continue;
 		while (w && *w && strcmp(*w, m->string))
 			w++;
 		if (w && *w)

@@ -73,7 +73,8 @@ static void say_released(struct recorder *r)
 	cJSON *line, *lists;
 
 	if (ids) {
-		cJSON_ArrayForEach(id, r->released) ids[i++] = (unsigned int)id->valuedouble;
+		cJSON_ArrayForEach(id, r->released)
+			ids[i++] = (unsigned int)id->valuedouble;
 		qsort(ids, (size_t)n, sizeof(*ids), by_number);
 		line = record_op("list_release");
 		lists = cJSON_AddArrayToObject(line, "lists");

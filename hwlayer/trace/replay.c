@@ -93,20 +93,19 @@ static uint64_t buffer(struct player *p, unsigned int id, uint64_t size, struct 
 static uint64_t buffer_size(const struct player *p, double id)
 {
 	const cJSON *line, *run;
-	uint64_t size = 0;
+	uint64_t size = 0, end;
 
 	cJSON_ArrayForEach(line, p->lines)
 	{
 		if (!trace_is(line, "list_state"))
 			continue;
-		cJSON_ArrayForEach(
-		    run, cJSON_GetObjectItem(line, "descs")) if (element(run, 3) == id &&
-								 element(run, 4) < BUFFER_MAX)
+		cJSON_ArrayForEach(run, cJSON_GetObjectItem(line, "descs"))
 		{
-			/* The page is at most 4096; only the last descriptor may be shorter. */
-			uint64_t end =
-			    trace_to_uint(element(run, 4)) + (uint64_t)trace_to_uint(element(run, 0)) * CHIP_PAGE_MAX;
-
+			if (element(run, 3) != id)
+				continue;
+			/* No descriptor is longer than the largest page. */
+			end = trace_to_uint(element(run, 4)) +
+			      (uint64_t)trace_to_uint(element(run, 0)) * CHIP_PAGE_MAX;
 			size = end > size ? end : size;
 		}
 	}

@@ -15,7 +15,7 @@
 struct run {
 	const char *name; /* NAME.RUN, in golden/ */
 	cJSON *golden;
-	const cJSON *meta;
+	cJSON *meta;
 	bool lite;	/* Hailo-8L */
 	bool scheduler; /* ENABLED carries a dynamic batch */
 	bool latency;
@@ -36,7 +36,7 @@ static void open_run(struct run *run, const char *name)
 	*run = (struct run){.name = name, .frames = 1, .batch = 1};
 	snprintf(path, sizeof(path), "golden/%s.jsonl", name);
 	run->golden = read_jsonl(shared_path(path));
-	run->meta = cJSON_GetArrayItem(run->golden, 0);
+	run->meta = cJSON_DetachItemFromArray(run->golden, 0);
 	base = strchr(name, '/') ? strchr(name, '/') + 1 : name;
 	snprintf(path, sizeof(path), "data/hef/%.*s.hef", (int)(dot - base), base);
 	snprintf(run->hef, sizeof(run->hef), "%s", shared_path(path));
@@ -48,6 +48,14 @@ static void open_run(struct run *run, const char *name)
 	option = strstr(command, "--frames-count ");
 	if (option)
 		run->frames = (unsigned int)atoi(option + strlen("--frames-count "));
+	/* "no batch size given": the lines are another run's */
+	if (*trace_text(run->meta, "same_as")) {
+		run->batch = 0;
+		cJSON_Delete(run->golden);
+		snprintf(path, sizeof(path), "golden/%.*s.%s.jsonl", (int)(dot - name), name,
+			 trace_text(run->meta, "same_as"));
+		run->golden = read_jsonl(shared_path(path));
+	}
 	option = strstr(command, "--batch-size ");
 	if (option)
 		run->batch = (unsigned int)atoi(option + strlen("--batch-size "));
@@ -55,9 +63,18 @@ static void open_run(struct run *run, const char *name)
 	options = cJSON_GetObjectItem(run->meta, "options");
 	if (*trace_text(options, "ORACLE_HWCONSTS"))
 		run->consts = trace_text(options, "ORACLE_HWCONSTS");
-	run->layout = (uint32_t)trace_number(options, "ORACLE_LAYOUT");
-	cJSON_ArrayForEach(line, run->golden) if (trace_is(line, "query_device_properties"))
-	    run->max_page = (uint32_t)trace_number(line, "max_page");
+	run->layout = trace_uint(options, "ORACLE_LAYOUT");
+	cJSON_ArrayForEach(line, run->golden)
+	{
+		if (trace_is(line, "query_device_properties"))
+			run->max_page = trace_uint(line, "max_page");
+	}
+}
+
+static void close_run(struct run *run)
+{
+	cJSON_Delete(run->golden);
+	cJSON_Delete(run->meta);
 }
 
 /* golden/README 4.1, u8; the command-line tool repeats frame 0. */
@@ -154,6 +171,21 @@ static void assert_same(const cJSON *ours, const cJSON *golden)
 		fail_msg("%s: %s, golden has %s", d.where, d.a, d.b);
 }
 
+static void assert_same_file(const cJSON *ours, const cJSON *meta)
+{
+	const cJSON *line;
+	unsigned int n = 0;
+
+	cJSON_ArrayForEach(line, ours)
+	{
+		if (!trace_is(line, "network"))
+			continue;
+		assert_string_equal(trace_text(line, "hef_sha256"), trace_text(meta, "hef_sha256"));
+		n++;
+	}
+	assert_int_equal(n, 1);
+}
+
 static void recording(void **state)
 {
 	struct run run;
@@ -163,8 +195,9 @@ static void recording(void **state)
 	assert_int_equal(trace_number(run.meta, "exit_code"), 0);
 	assert_int_equal(record(&run, &ours), 0);
 	assert_same(ours, run.golden);
+	assert_same_file(ours, run.meta);
 	cJSON_Delete(ours);
-	cJSON_Delete(run.golden);
+	close_run(&run);
 }
 
 struct refusal {
@@ -185,7 +218,7 @@ static void refused(void **state)
 	assert_int_equal(record(&run, &ours), want->code);
 	assert_same(ours, run.golden);
 	cJSON_Delete(ours);
-	cJSON_Delete(run.golden);
+	close_run(&run);
 }
 
 #define FAULTS "faults/mnist_cnn.hailo8.v0."
@@ -234,6 +267,59 @@ static void identify(void **state)
 	cJSON_Delete(golden);
 }
 
+static void replay(const char *name, const char *faults, struct trace_replayed *out)
+{
+	struct hw_error err = {0};
+	struct chip chip = {0};
+	struct backend *be;
+	char path[200];
+	cJSON *lines;
+	bool lite;
+
+	snprintf(path, sizeof(path), "golden/%s.jsonl", name);
+	lines = read_jsonl(shared_path(path));
+	lite = !strcmp(trace_text(lines->child, "architecture"), "HAILO8L");
+	assert_ok(backend_open(&(struct hw_dev_options){.device = lite ? "mock:8l" : "mock:8",
+							.mock_faults = faults},
+			       &be, &err),
+		  &err);
+	assert_ok(chip_init(&chip, be, NULL, &err), &err);
+	assert_ok(trace_replay(lines, &chip, out, &err), &err);
+	assert_int_equal(backend_mock_dma_bytes(be), 0);
+	chip_shutdown(&chip);
+	backend_close(be);
+	cJSON_Delete(lines);
+}
+
+/* The vendor's own half of the traffic, played to our chip. */
+static void replayed(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned int controls, transfers;
+	} rows[] = {
+		{"mnist_cnn.hailo8.v0.batch8", 26, 16},
+		{"fsq_m13_imu.hailo8.v2.async1", 18, 6},
+		{"hand_landmark_lite.hailo8.v2.latency", 26, 15},
+		{"model_3x640x640.hailo8l.v1.page256", 27, 6},
+		{"mnist_cnn+fsq_m13_imu.async1", 34, 12},
+	};
+	struct trace_replayed done;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		replay(rows[i].name, NULL, &done);
+		if (*done.difference || done.controls != rows[i].controls ||
+		    done.transfers != rows[i].transfers)
+			fail_msg("%s: %u controls, %u transfers: %s", rows[i].name, done.controls,
+				 done.transfers, done.difference);
+	}
+	replay("mnist_cnn.hailo8.v0.batch1", "control-error=8:0x40130006", &done);
+	assert_non_null(strstr(done.difference, "status 0x40130006, recorded 0x0"));
+	replay("mnist_cnn.hailo8.v0.batch1", "channel-stuck=16", &done);
+	assert_non_null(strstr(done.difference, "did not finish"));
+}
+
 /* The recording's name is the test's. */
 #define RUN(name, run)                                                                             \
 	{                                                                                          \
@@ -242,9 +328,9 @@ static void identify(void **state)
 #define RUNS(name)                                                                                 \
 	RUN(name, "batch1"), RUN(name, "batch8"), RUN(name, "async1"), RUN(name, "async8"),        \
 	    RUN(name, "latency"), RUN(name, "page128"), RUN(name, "page256"),                      \
-	    RUN(name, "hwconsts-a"), RUN(name, "hwconsts-b")
+	    RUN(name, "default"), RUN(name, "hwconsts-a"), RUN(name, "hwconsts-b")
 
-#define FIRST_REFUSAL 39
+#define FIRST_REFUSAL 44
 
 int main(void)
 {
@@ -254,7 +340,8 @@ int main(void)
 	    RUNS("hand_landmark_lite.hailo8.v2"),
 	    RUNS("model_3x640x640.hailo8l.v1"),
 	    RUN("model_3x640x640.hailo8l.v1", "on8"),
-	    cmocka_unit_test_prestate(identify, (void *)(uintptr_t) "hailo8"),
+	    cmocka_unit_test(replayed),
+		cmocka_unit_test_prestate(identify, (void *)(uintptr_t) "hailo8"),
 	    cmocka_unit_test_prestate(identify, (void *)(uintptr_t) "hailo8l"),
 	    [FIRST_REFUSAL... FIRST_REFUSAL + ARRAY_SIZE(refusals) - 1] = {.test_func = refused},
 	};
