@@ -21,7 +21,7 @@ static void print_faults(void)
 	}
 	puts("\nMoments, counted from when the chip is powered on:\n\n"
 	     "  @frame=N    the Nth inference is about to be computed\n"
-	     "  @control=N  the Nth control arrives (opening takes 2)\n"
+	     "  @control=N  the Nth control arrives (IDENTIFY is the first)\n"
 	     "  @mmio=N     the Nth register access\n"
 	     "  @ms=T       T milliseconds\n\n"
 	     "Without one a fault strikes at the first occasion.  --fault may be given several times, and\n"

@@ -18,6 +18,7 @@
 #define SHIFT 3u
 #define FRAMES_MAX 256u
 #define PATIENT_MS 20000u /* for what has to happen; nothing is measured */
+#define GIVE_UP_MS 60000u  /* twice and more of what the driver itself would wait */
 #define IMPATIENT_MS 1000u /* for what cannot: as soon as the driver gives up at all */
 
 /* ------------------------------------------------------------------------------ the log */
@@ -168,10 +169,9 @@ struct frame {
 
 static struct {
 	pthread_mutex_t lock;
-	pthread_cond_t cond;
 	struct frame f[FRAMES_MAX];
 	unsigned int done;
-} crowd = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+} crowd = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static inline void frame_done(int status, const struct hw_error *err, void *user)
 {
@@ -183,7 +183,6 @@ static inline void frame_done(int status, const struct hw_error *err, void *user
 	if (err)
 		memcpy(f->text, err->text, sizeof(f->text));
 	crowd.done++;
-	pthread_cond_broadcast(&crowd.cond);
 	pthread_mutex_unlock(&crowd.lock);
 }
 
@@ -217,16 +216,30 @@ static inline int submit(struct rig *rig, struct frame *f, uint32_t timeout_ms, 
 	void *outs[] = {f->out};
 	struct hw_submit s = {.inputs = ins, .outputs = outs, .timeout_ms = timeout_ms,
 			      .done = frame_done, .user = f};
+	uint64_t until = util_now_ms() + GIVE_UP_MS;
 	int r;
 
-	while ((r = hw_net_submit(rig->net, &s, err)) == -EAGAIN)
-		usleep(200); /* a slot comes free, or the network dies */
+	while ((r = hw_net_submit(rig->net, &s, err)) == -EAGAIN && util_now_ms() < until)
+		usleep(200);
+	if (r == -EAGAIN)
+		fail_msg("no slot came free, and the network did not die either");
 	return r;
+}
+
+static inline unsigned int answered(void)
+{
+	unsigned int n;
+
+	pthread_mutex_lock(&crowd.lock);
+	n = crowd.done;
+	pthread_mutex_unlock(&crowd.lock);
+	return n;
 }
 
 /* Send @n frames, each different, as fast as slots become free, and wait for all of them. */
 static inline struct outcome run(struct rig *rig, unsigned int n, uint32_t timeout_ms)
 {
+	uint64_t until = util_now_ms() + GIVE_UP_MS;
 	struct outcome o = {0};
 	unsigned int taken = 0;
 
@@ -248,10 +261,10 @@ static inline struct outcome run(struct rig *rig, unsigned int n, uint32_t timeo
 			note(&o, r, err.text);
 		}
 	}
-	pthread_mutex_lock(&crowd.lock);
-	while (crowd.done < taken)
-		pthread_cond_wait(&crowd.cond, &crowd.lock);
-	pthread_mutex_unlock(&crowd.lock);
+	while (answered() < taken && util_now_ms() < until)
+		usleep(200);
+	if (answered() < taken)
+		fail_msg("%u of %u frames were never answered", taken - answered(), taken);
 	for (unsigned int i = 0; i < n; i++) {
 		const struct frame *f = &crowd.f[i];
 

@@ -283,6 +283,22 @@ def run_on_chip_and_cpu():
     contains(hwctl("run", MODEL, "--cpu", status=2)[1], "--cpu")
 
 
+def run_says_what_computed():
+    equal(hwctl_json("run", MODEL, "--device", "mock")["function"], "core")
+    equal(hwctl_json("run", ONNX, "--cpu")["function"], "cpu")
+    contains(hwctl("run", MODEL, "--device", "mock")[0], "function: core")
+    for name, device in (("mnist_cnn.hailo8.v0", "mock"), ("fsq_m13_imu.hailo8.v2", "mock"),
+                         ("hand_landmark_lite.hailo8.v2", "mock"),
+                         ("model_3x640x640.hailo8l.v1", "mock:8l")):
+        path = shared("data/hef/%s.hef" % name)
+        contains(hwctl("run", path, "--device", device, "--frames", 20)[0], ": 20 frames in",
+                 "function: pattern: the answers are a test pattern, not inference")
+    path = shared("data/hef/fsq_m13_imu.hailo8.v2.hef")
+    equal(hwctl_json("run", path, "--device", "mock")["function"], "pattern")
+    contains(hwctl("run", path, "--device", "mock", "--mock-onnx", ONNX, status=4)[1], "stand-in")
+    contains(hwctl("run", path, "--mock-onnx", ONNX, status=3)[1], "on a chip in this process only")
+
+
 def dma_test_checks_and_counts():
     got = hwctl_json("dma-test", MODEL, "--device", "mock", "--frames", 60, "--onnx", ONNX)
     as_documented("dma-test", got)
@@ -626,7 +642,7 @@ def documents_are_complete():
 TESTS = [
     list_names_software_chips, info_tells_chips_apart, boot_and_reset_are_timed, temperature,
     temperature_goes_on, interrupted_watches_stop_in_order, nothing_happens_no_events, events_are_printed,
-    logs_of_both_processors, registers, registers_of_a_running_chip, run_on_chip_and_cpu,
+    logs_of_both_processors, registers, registers_of_a_running_chip, run_on_chip_and_cpu, run_says_what_computed,
     dma_test_checks_and_counts, dma_test_of_a_vendor_network, dma_test_notices, parse_lists,
     parse_equals_the_vendors_listing, parse_as_json, parse_a_directory, broken_files,
     check_before_running, check_real_files, check_agrees_with_golden, build_and_firmware,
