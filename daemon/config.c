@@ -270,6 +270,26 @@ int config_read(struct config *c, char *(*get)(const char *name), char error[CON
 	return 0;
 }
 
+int config_mock_fault(struct config *c, const char *spec, char error[CONFIG_ERROR_MAX])
+{
+	struct hw_dev_options opt = {
+	    .device = c->device, .no_boot = true, .mock_faults = c->mock_faults};
+	size_t len = strlen(c->mock_faults);
+	struct hw_dev *dev = NULL;
+	struct hw_error err = {0};
+	int r;
+
+	if (!c->mock)
+		return bad(error, "--mock-fault is for HAILO_DEVICE_ID=mock, mock:8 and mock:8l");
+	if (len + strlen(spec) + 2 > sizeof(c->mock_faults))
+		return bad(error, "--mock-fault: too many faults");
+	snprintf(c->mock_faults + len, sizeof(c->mock_faults) - len, "%s%s", len ? "," : "", spec);
+	/* Only the library knows what they mean; a chip that is dead by order is fine. */
+	r = hw_dev_open(&opt, &dev, &err);
+	hw_dev_close(dev);
+	return r == -EINVAL ? bad(error, "--mock-fault: %s", err.text) : 0;
+}
+
 void config_print(const struct config *c, FILE *out)
 {
 	for (size_t i = 0; i < N_SETTINGS; i++) {

@@ -19,6 +19,7 @@ struct config {
 	char device[32]; /* as hw_dev_options.device wants it */
 	bool mock;	 /* the device is the chip in software, by explicit order */
 	char mock_onnx[4096]; /* as hw_dev_options.mock_onnx, "" for none */
+	char mock_faults[512]; /* as hw_dev_options.mock_faults; an option, not a setting */
 	char host[256];
 	uint32_t port;
 	enum hw_log_level log_level;
@@ -42,6 +43,13 @@ struct config {
  * Return: 0, -EINVAL.
  */
 int config_read(struct config *c, char *(*get)(const char *name), char error[CONFIG_ERROR_MAX]);
+
+/**
+ * config_mock_fault - one --mock-fault of the command line; after config_read()
+ *
+ * Return: 0, or -EINVAL with one line in @error.
+ */
+int config_mock_fault(struct config *c, const char *spec, char error[CONFIG_ERROR_MAX]);
 
 /* config_print - the canonical text: one "NAME=value" line for each setting, in fixed order */
 void config_print(const struct config *c, FILE *out);

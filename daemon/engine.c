@@ -151,7 +151,8 @@ static void frame_done(int status, const struct hw_error *err, void *user)
 	if (status == 0)
 		engine_answer(&w, job, 0, " ");
 	else if (status == -ETIMEDOUT || (status == -ECANCELED && e->death == -ETIMEDOUT))
-		engine_answer(&w, job, -ETIMEDOUT, "The accelerator did not answer in time");
+		engine_answer(&w, job, -ETIMEDOUT, "The accelerator did not answer in time: %s",
+			      status == -ECANCELED ? e->detail : why);
 	else if (status == -ECANCELED)
 		engine_answer(&w, job, -EIO, "%s", e->detail[0] ? e->detail : why);
 	else

@@ -55,6 +55,7 @@ struct engine {
 	size_t scratch_bytes;
 
 	struct hw_dev *dev;  /* the keeper's alone */
+	unsigned int attempts; /* likewise: to open it */
 	const char *backend; /* atomic; static strings */
 	struct {
 		uint64_t time_ns, busy_ns;

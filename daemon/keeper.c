@@ -76,10 +76,16 @@ static int open_device(struct engine *e, struct hw_error *err)
 	struct hw_dev_options opt = {
 	    .device = e->cfg->device,
 	    .mock_onnx = e->cfg->mock_onnx[0] ? e->cfg->mock_onnx : NULL,
+	    /* The chip that comes after the faulty one is healthy. */
+	    .mock_faults = e->cfg->mock_faults[0] && !e->attempts ? e->cfg->mock_faults : NULL,
 	};
 	struct hw_dev_info info;
-	int r = hw_dev_open(&opt, &e->dev, err);
+	int r;
 
+	if (opt.mock_faults)
+		log_warning("faults ordered of the chip in software: %s", opt.mock_faults);
+	e->attempts++;
+	r = hw_dev_open(&opt, &e->dev, err);
 	if (r)
 		return r;
 	hw_dev_get_info(e->dev, &info);
@@ -181,11 +187,16 @@ static int bring_up(struct engine *e, bool *hopeless, struct hw_error *err)
 	int r;
 
 	*hopeless = false;
-	if (!e->dev) {
-		r = open_device(e, err);
-		if (r)
-			return r;
+	if (e->dev) {
+		r = load_network(e, err);
+		if (!r)
+			return 0;
+		log_info("the chip does not take the network, it is booted anew: %s", err->text);
+		close_device(e);
 	}
+	r = open_device(e, err);
+	if (r)
+		return r;
 	r = load_network(e, err);
 	if (r) {
 		*hopeless = r == -EBADMSG || r == -ENOTSUP || r == -EINVAL;
@@ -194,8 +205,8 @@ static int bring_up(struct engine *e, bool *hopeless, struct hw_error *err)
 	return r;
 }
 
-/* Until the network runs; true when stopped before that. */
-static bool bring_up_patiently(struct engine *e, bool first)
+/* Until the network runs; true when stopped before that.  @cause: what died, NULL at the start. */
+static bool bring_up_patiently(struct engine *e, const char *cause)
 {
 	uint64_t pause = RETRY_MIN_NS;
 	char last[480] = "";
@@ -208,10 +219,11 @@ static bool bring_up_patiently(struct engine *e, bool first)
 
 		if (!r)
 			return false;
-		snprintf(why, sizeof(why), "%s%.400s",
-			 first ? "" : "Recovering: ", err.text[0] ? err.text : strerror(-r));
-		set_state(e, first ? ENGINE_NO_DEVICE : ENGINE_RECOVERING, why);
-		if (first && hopeless) /* main() says so and stops */
+		snprintf(why, sizeof(why), "%s%.200s%s%.240s%s", cause ? "Recovering: " : "",
+			 cause ? cause : "", cause ? " (and then: " : "",
+			 err.text[0] ? err.text : strerror(-r), cause ? ")" : "");
+		set_state(e, cause ? ENGINE_RECOVERING : ENGINE_NO_DEVICE, why);
+		if (!cause && hopeless) /* main() says so and stops */
 			e->unfit(why, e->unfit_arg);
 		else if (strcmp(last, why) != 0)
 			log_error("not serving: %s", why);
@@ -242,19 +254,31 @@ static void sample_utilization(struct engine *e, uint64_t now)
 	pthread_mutex_unlock(&e->lock);
 }
 
-static void sample_temperature(struct engine *e)
+/* 0, or what hw_dev_temperature() says. */
+static int sample_temperature(struct engine *e, struct hw_error *err)
 {
-	struct hw_error err = {0};
 	float ts0, ts1;
-	int r = hw_dev_temperature(e->dev, &ts0, &ts1, &err);
+	int r = hw_dev_temperature(e->dev, &ts0, &ts1, err);
 
 	if (r)
-		log_debug("no temperature: %s", err.text);
+		log_info("no temperature: %s", err->text);
 	pthread_mutex_lock(&e->lock);
 	e->has_temperature = r == 0;
 	if (!r)
 		e->temperature = ts0 > ts1 ? ts0 : ts1;
 	pthread_mutex_unlock(&e->lock);
+	return r;
+}
+
+/* Asking for the temperature is also how a chip is found dead that has nothing to do. */
+static int look_after(struct engine *e, struct hw_error *err)
+{
+	int r = sample_temperature(e, err);
+
+	/* A control that is not answered may be an accident, two are not. */
+	if (r == -ETIMEDOUT)
+		r = sample_temperature(e, err);
+	return r == -ETIMEDOUT || r == -ENODEV ? r : 0;
 }
 
 /* Watch a running network; true when stopped, false when it died (*@death says of what). */
@@ -267,6 +291,10 @@ static bool watch(struct engine *e, int *death, struct hw_error *err)
 		bool cleared;
 
 		*death = hw_net_state(e->net, err);
+		if (!*death && now >= next_temperature) {
+			*death = look_after(e, err);
+			next_temperature = now + TEMPERATURE_NS;
+		}
 		if (*death)
 			return false;
 		pthread_mutex_lock(&e->lock);
@@ -279,10 +307,6 @@ static bool watch(struct engine *e, int *death, struct hw_error *err)
 			sample_utilization(e, now);
 			next_sample = now + WATCH_NS;
 		}
-		if (now >= next_temperature) {
-			sample_temperature(e);
-			next_temperature = now + TEMPERATURE_NS;
-		}
 		if (keeper_sleep(e, WATCH_NS, true))
 			return true;
 	}
@@ -291,7 +315,7 @@ static bool watch(struct engine *e, int *death, struct hw_error *err)
 void *engine_keeper(void *arg)
 {
 	struct engine *e = arg;
-	bool stop = bring_up_patiently(e, true);
+	bool stop = bring_up_patiently(e, NULL);
 
 	while (!stop) {
 		struct hw_error err = {0};
@@ -310,7 +334,7 @@ void *engine_keeper(void *arg)
 		pthread_mutex_unlock(&e->lock);
 		if (death == -ENODEV)
 			close_device(e);
-		stop = bring_up_patiently(e, false);
+		stop = bring_up_patiently(e, why + strlen("Recovering: "));
 	}
 	unload_network(e, -ECANCELED, ENGINE_STOPPED, "Shutting down");
 	close_device(e);

@@ -21,17 +21,21 @@
 
 static void usage(FILE *out)
 {
-	fprintf(out,
-		"usage: hailo-inferenced [--help | --version | --check-config]\n"
-		"\n"
-		"Serves inference over HTTP on a Hailo-8 or Hailo-8L, or on the chip in software.\n"
-		"\n"
-		"  --check-config  read settings and model, print the settings, open nothing\n"
-		"  --version       print the version\n"
-		"  --help          print this\n"
-		"\n"
-		"Settings are environment variables:\n"
-		"\n");
+	fprintf(
+	    out,
+	    "usage: hailo-inferenced [--help | --version | --check-config] [--mock-fault SPEC]...\n"
+	    "\n"
+	    "Serves inference over HTTP on a Hailo-8 or Hailo-8L, or on the chip in software.\n"
+	    "\n"
+	    "  --check-config  read settings and model, print the settings, open nothing\n"
+	    "  --mock-fault SPEC\n"
+	    "                  for tests: a fault of the chip in software, until it is opened anew\n"
+	    "                  (hwctl --fault help lists them)\n"
+	    "  --version       print the version\n"
+	    "  --help          print this\n"
+	    "\n"
+	    "Settings are environment variables:\n"
+	    "\n");
 	config_help(out);
 	fprintf(
 	    out,
@@ -185,6 +189,25 @@ out:
 	return status;
 }
 
+/* Nothing but any number of --mock-fault SPEC? */
+static bool options_make_sense(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i += 2) {
+		if (strcmp(argv[i], "--mock-fault") != 0 || i + 1 == argc)
+			return false;
+	}
+	return true;
+}
+
+static int order_faults(struct config *cfg, int argc, char **argv, char *error)
+{
+	int r = 0;
+
+	for (int i = 1; i < argc && !r; i += 2)
+		r = config_mock_fault(cfg, argv[i + 1], error);
+	return r;
+}
+
 int main(int argc, char **argv)
 {
 	char error[CONFIG_ERROR_MAX] = "";
@@ -202,12 +225,14 @@ int main(int argc, char **argv)
 		printf("hailo-inferenced %s\n", hw_version());
 		return 0;
 	}
-	check_only = argc == 2 && strcmp(argv[1], "--check-config") == 0;
-	if (argc > 1 && !check_only) {
+	check_only = argc > 1 && strcmp(argv[1], "--check-config") == 0;
+	if (!options_make_sense(argc - check_only, argv + check_only)) {
 		usage(stderr);
 		return EXIT_CONFIG;
 	}
-	if (config_read(&cfg, getenv, error) || model_read(&cfg, &app.model, error)) {
+	if (config_read(&cfg, getenv, error) ||
+	    order_faults(&cfg, argc - check_only, argv + check_only, error) ||
+	    model_read(&cfg, &app.model, error)) {
 		fprintf(stderr, "hailo-inferenced: %s\n", error);
 		return EXIT_CONFIG;
 	}

@@ -88,7 +88,7 @@ class Reply:
 class Daemon:
     """A running hailo-inferenced; the environment is given whole."""
 
-    def __init__(self, program, **env):
+    def __init__(self, program, *args, **env):
         self.err = tempfile.TemporaryFile()
         full = {"PATH": os.environ.get("PATH", "/usr/bin"), "SIDECAR_PORT": "0",
                 "SIDECAR_HOST": "127.0.0.1", "LOG_LEVEL": "debug"}
@@ -96,7 +96,7 @@ class Daemon:
             if name in os.environ:
                 full[name] = os.environ[name]
         full.update({k: str(v) for k, v in env.items()})
-        self.process = subprocess.Popen([program], env=full, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen([program, *args], env=full, stdout=subprocess.PIPE,
                                         stderr=self.err, stdin=subprocess.DEVNULL)
         line = self.process.stdout.readline().decode()
         if " port " not in line:
