@@ -24,7 +24,8 @@ static void print_faults(void)
 	     "  @control=N  the Nth control arrives (IDENTIFY is the first)\n"
 	     "  @mmio=N     the Nth register access\n"
 	     "  @ms=T       T milliseconds\n\n"
-	     "Without one a fault strikes at the first occasion.  --fault may be given several times, and\n"
+	     "Without one a fault strikes at the first occasion.  --fault may be given several "
+	     "times, and\n"
 	     "only with --device mock, mock:8 or mock:8l.");
 }
 
@@ -55,5 +56,6 @@ int fault_device(const struct options *opt)
 		if (strcmp(opt->device, names[i]) == 0)
 			return EXIT_OK;
 	}
-	return opt->faults[0] ? usage_error("--fault is for --device mock, mock:8 and mock:8l") : EXIT_OK;
+	return opt->faults[0] ? usage_error("--fault is for --device mock, mock:8 and mock:8l")
+			      : EXIT_OK;
 }

@@ -333,7 +333,8 @@ static bool due(const struct mock_chip *chip, const struct sim_order *o)
 }
 
 /* The latest order comes first: who orders again wants what he said last. */
-static struct sim_order *find(struct mock_chip *chip, enum sim_fault_id id, bool any, uint32_t value)
+static struct sim_order *find(struct mock_chip *chip, enum sim_fault_id id, bool any,
+			      uint32_t value)
 {
 	for (unsigned int i = chip->faults.n; i > 0; i--) {
 		struct sim_order *o = &chip->faults.order[i - 1];

@@ -17,9 +17,10 @@
 enum heat { COOL, ORANGE, RED, CLOSED };
 
 /* MODEL: degrees at both sensors in each step; where the zones begin on a card is not known. */
-static const float degrees[][2] = {
-    [COOL] = {61.5f, 61.0f}, [ORANGE] = {98.5f, 97.5f}, [RED] = {106.0f, 105.0f},
-    [CLOSED] = {112.5f, 111.0f}};
+static const float degrees[][2] = {[COOL] = {61.5f, 61.0f},
+				   [ORANGE] = {98.5f, 97.5f},
+				   [RED] = {106.0f, 105.0f},
+				   [CLOSED] = {112.5f, 111.0f}};
 
 static void put_f32(uint8_t *p, float v)
 {

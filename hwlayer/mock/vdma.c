@@ -98,7 +98,8 @@ static uint32_t lie(const struct sim_chan *c, uint32_t before)
 {
 	uint32_t ring = ring_size(c);
 
-	/* Far enough from the truth that what the host queues meanwhile cannot make it come true. */
+	/* Far enough from the truth that what the host queues meanwhile cannot make it come true.
+	 */
 	return (c->lie == SIM_COUNT_AHEAD  ? c->host.avail + ring / 2
 		: c->lie == SIM_COUNT_BACK ? before - ring / 4
 					   : c->pos - c->behind) &
@@ -147,9 +148,8 @@ static bool ordered_stop(struct mock_chip *chip, unsigned int ch)
 static void ordered_lie(struct mock_chip *chip, unsigned int ch, uint32_t n)
 {
 	struct sim_chan *c = &chip->chan[ch];
-	struct sim_order *o = ch < CHIP_VDMA_FIRST_D2H || !n
-				  ? NULL
-				  : sim_fault_due(chip, SIM_FAULT_COMPLETION_WRONG);
+	struct sim_order *o =
+	    ch < CHIP_VDMA_FIRST_D2H || !n ? NULL : sim_fault_due(chip, SIM_FAULT_COMPLETION_WRONG);
 
 	if (!o)
 		return;

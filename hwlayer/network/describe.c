@@ -147,6 +147,9 @@ void network_describe_stall(const struct network *net, struct backend *be, char 
 		uint32_t ctrl = backend_read32(be, CHIP_BAR_VDMA, host + CHIP_VDMA_CTRL);
 		uint32_t proc = backend_read32(be, CHIP_BAR_VDMA, host + CHIP_VDMA_PROC);
 
+		/* Closed again, or not opened yet: it is not what the chip waits for. */
+		if (!(ctrl & CHIP_VDMA_CTRL_START) && !FIELD_GET(CHIP_VDMA_CTRL_AVAIL, ctrl) && !proc)
+			continue;
 		describe_config(net, i, FIELD_GET(CHIP_VDMA_CTRL_AVAIL, ctrl),
 				FIELD_GET(CHIP_VDMA_PROC_PROCESSED, proc), &t);
 	}

@@ -361,6 +361,42 @@ static void errors_show_when_nothing_moves(void **state)
 	close_channel(&f, &list);
 }
 
+/* Neither what was never queued nor what was finished before can be what is finished now. */
+static void counters_outside_what_is_in_flight(void **state)
+{
+	static const struct {
+		uint32_t shown;
+		int want;
+	} cases[] = {
+		/* 8 of 16 were reaped, 6 are in flight */
+		{8, 0}, {7, -EPROTO}, {0, -EPROTO}, {15, -EPROTO}, {9, 0}, {8, -EPROTO}, {10, 1},
+		{16, -EPROTO}, {10, 0}, {14, 2}, {10, -EPROTO}, {14, 0},
+	};
+	struct fake_chip f;
+	struct vdma_list list;
+	struct vdma_channel ch;
+	void *got[4];
+	int a;
+
+	(void)state;
+	open_channel(&f, &ch, &list, 2, 16, 64);
+	assert_int_equal(vdma_channel_launch(&ch, 0x1000, 8 * 64, &a), 0);
+	set_processed(&f, 2, 8);
+	assert_int_equal(vdma_channel_reap(&ch, got, 4), 1);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(vdma_channel_launch(&ch, 0x1000, 2 * 64, &a), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		set_processed(&f, 2, cases[i].shown);
+		assert_int_equal(vdma_channel_reap(&ch, got, 4), cases[i].want);
+	}
+	/* a launch finds out, too, why a channel does not run */
+	f.bar2[HOST(2)] &= ~1u;
+	assert_int_equal(vdma_channel_launch(&ch, 0x1000, 64, &a), -ECONNRESET);
+	f.bar2[HOST(2) + 2] = 0x3a620004;
+	assert_int_equal(vdma_channel_launch(&ch, 0x1000, 64, &a), -EIO);
+	close_channel(&f, &list);
+}
+
 /* Random launches and progress on small rings against a plain model of the ring. */
 static void random_traffic(void **state)
 {
@@ -426,6 +462,7 @@ int main(void)
 		cmocka_unit_test(partial_progress_completes_whole_transfers_only),
 		cmocka_unit_test(stopped_channels_complete_nothing),
 		cmocka_unit_test(errors_show_when_nothing_moves),
+		cmocka_unit_test(counters_outside_what_is_in_flight),
 		cmocka_unit_test(random_traffic),
 	};
 
