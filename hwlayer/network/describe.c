@@ -157,6 +157,6 @@ void network_describe_stall(const struct network *net, struct backend *be, char 
 		if (!(net->boundary_channels & BIT(i)))
 			continue;
 		vdma_channel_describe(be, i, channel, sizeof(channel));
-		add(&t, "%s%s", t.len ? "; " : "", channel);
+		add(&t, "%s%s", t.len ? "; " : "boundary channels: ", channel);
 	}
 }
