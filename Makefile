@@ -126,6 +126,11 @@ $(TEST_SUPPORT): CPPFLAGS += -Itests
 check: all $(TEST_BINS)
 	$(Q)$(TEST_ENV) tests/run.sh $(TEST_BINS) $(TEST_SCRIPTS)
 
+# 200 SIGKILLs.  Not part of check yet: about one run in ten meets a chip in software that stays in its
+# boot loader (docs/testing.md).
+kill-check: all
+	$(Q)$(TEST_ENV) tests/run.sh tests/mock/kill_check.py
+
 BENCH_BINS := $(patsubst %.c,$(O)/%,$(wildcard tests/bench/bench_*.c))
 bench: all $(BENCH_BINS)
 	$(Q)for b in $(BENCH_BINS); do $(TEST_ENV) $$b || exit 1; done
@@ -158,7 +163,7 @@ install: all
 clean:
 	rm -rf $(O)
 
-.PHONY: all check bench run install clean FORCE
+.PHONY: all kill-check check bench run install clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
