@@ -128,11 +128,6 @@ tests-build: $(TEST_BINS)
 check: all tests-build
 	$(Q)$(TEST_ENV) tests/run.sh $(TEST_BINS) $(TEST_SCRIPTS)
 
-# 200 SIGKILLs.  Not part of check yet: about one run in ten meets a chip in software that stays in its
-# boot loader (docs/testing.md).
-kill-check: all
-	$(Q)$(TEST_ENV) tests/run.sh tests/mock/kill_check.py
-
 BENCH_BINS := $(patsubst %.c,$(O)/%,$(wildcard tests/bench/bench_*.c))
 bench: all $(BENCH_BINS)
 	$(Q)for b in $(BENCH_BINS); do $(TEST_ENV) $$b || exit 1; done
@@ -165,7 +160,7 @@ install: all
 clean:
 	rm -rf $(O)
 
-.PHONY: all kill-check tests-build check bench run install clean FORCE
+.PHONY: all tests-build check bench run install clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 

@@ -64,10 +64,9 @@ static int stop_running(struct chip *chip, uint32_t timeout, struct hw_error *er
 	return r < 0 ? r : chip_irq_start(chip, err);
 }
 
-static int boot_timed_out(struct chip *chip, uint32_t ms, struct hw_error *err)
+static int boot_timed_out(struct chip *chip, uint32_t ms, uint32_t *status, struct hw_error *err)
 {
-	uint32_t status;
-	int r = chip_window_read32(chip, CHIP_ADDR_BOOT_STATUS, &status, err);
+	int r = chip_window_read32(chip, CHIP_ADDR_BOOT_STATUS, status, err);
 
 	if (r == -ENODEV)
 		return r;
@@ -77,11 +76,12 @@ static int boot_timed_out(struct chip *chip, uint32_t ms, struct hw_error *err)
 			       "read",
 			       ms);
 	return hw_fail(err, -ETIMEDOUT, "the firmware did not start within %u ms (boot status 0x%08x)",
-		       ms, status);
+		       ms, *status);
 }
 
-int chip_boot(struct chip *chip, const struct chip_firmware *fw, const struct chip_boot_options *opt,
-	      struct hw_error *err)
+/* Load and start.  -ETIMEDOUT: @status is the boot status then, 0 when that cannot be read. */
+static int load(struct chip *chip, const struct chip_firmware *fw, const struct chip_boot_options *opt,
+		uint32_t timeout, uint32_t *status, struct hw_error *err)
 {
 	static const uint8_t trigger[4] = {1, 0, 0, 0};
 	const struct {
@@ -98,14 +98,9 @@ int chip_boot(struct chip *chip, const struct chip_firmware *fw, const struct ch
 		{CHIP_ADDR_FW_CFG, opt->fw_cfg},
 		{CHIP_ADDR_BOOT_TRIGGER, {trigger, sizeof(trigger)}},
 	};
-	uint32_t timeout = opt->boot_timeout_ms ? opt->boot_timeout_ms : CHIP_BOOT_TIMEOUT_MS;
 	int r;
 
-	if (chip_firmware_runs(chip)) {
-		r = stop_running(chip, timeout, err);
-		if (r < 0)
-			return r;
-	}
+	*status = 0;
 	chip->irq_booted = false;
 	for (size_t i = 0; i < ARRAY_SIZE(items); i++) {
 		r = chip_window_write(chip, items[i].addr, items[i].data, err);
@@ -115,8 +110,34 @@ int chip_boot(struct chip *chip, const struct chip_firmware *fw, const struct ch
 	}
 	r = chip_wait(chip, &chip->irq_booted, timeout);
 	if (r == -ETIMEDOUT)
-		return boot_timed_out(chip, timeout, err);
+		return boot_timed_out(chip, timeout, status, err);
 	if (r < 0)
 		return chip_fail(chip, err, r, "waiting for the firmware to start");
 	return 0;
+}
+
+int chip_boot(struct chip *chip, const struct chip_firmware *fw, const struct chip_boot_options *opt,
+	      struct hw_error *err)
+{
+	uint32_t timeout = opt->boot_timeout_ms ? opt->boot_timeout_ms : CHIP_BOOT_TIMEOUT_MS, status;
+	int r;
+
+	if (chip_firmware_runs(chip)) {
+		r = stop_running(chip, timeout, err);
+		if (r < 0)
+			return r;
+	}
+	r = load(chip, fw, opt, timeout, &status, err);
+	if (r != -ETIMEDOUT || status != CHIP_BOOT_STATUS_READY || !chip->be->ops->reset)
+		return r;
+	/*
+	 * The word says that the boot loader waits, but nothing took the trigger: the chip is in some state
+	 * that nothing shows (firmware that runs while window 0 was moved away looks like this).
+	 */
+	hw_log(HW_LOG_WARNING, "%s: the trigger was not taken: resetting the function and loading again",
+	       chip->be->bdf);
+	r = chip_function_reset(chip, err);
+	if (r == 0)
+		r = chip_irq_start(chip, err);
+	return r < 0 ? r : load(chip, fw, opt, timeout, &status, err);
 }

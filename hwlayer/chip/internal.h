@@ -25,7 +25,10 @@ int chip_fail(const struct chip *chip, struct hw_error *err, int code, const cha
 int chip_write_verified(struct chip *chip, uint32_t off, struct span data, struct hw_error *err);
 /* Store @data at a 4-byte aligned chip address through window 0 and put the window back (2.6). */
 int chip_window_write(struct chip *chip, uint32_t addr, struct span data, struct hw_error *err);
-/* One dword of chip memory, likewise. */
+/*
+ * One dword of chip memory, likewise.  -EAGAIN: firmware started and took the window over meanwhile;
+ * it is left there, and what was read means nothing.
+ */
 int chip_window_read32(struct chip *chip, uint32_t addr, uint32_t *out, struct hw_error *err);
 /* Set window 0 to @addr, a multiple of its size, and leave it there. */
 int chip_window_point(struct chip *chip, uint32_t addr, struct hw_error *err);

@@ -77,7 +77,10 @@ static int not_running(struct chip *chip, uint32_t timeout_ms, struct hw_error *
 	r = chip_window_read32(chip, CHIP_ADDR_BOOT_STATUS, &status, err);
 	if (r == 0 && interrupted)
 		r = chip_window_read32(chip, CHIP_ADDR_BOOT_TRIGGER, &trigger, err);
-	/* Firmware that takes the window over at this moment makes reading it back fail. */
+	/*
+	 * Firmware that takes the window over at this moment makes reading fail, or it gets the window and
+	 * we, putting it back, take it away again.
+	 */
 	if (r == -ENODEV || (r < 0 && !interrupted))
 		return r;
 	if (chip_firmware_runs(chip))

@@ -136,6 +136,9 @@ int chip_window_read32(struct chip *chip, uint32_t addr, uint32_t *out, struct h
 		*out = backend_read32(chip->be, CHIP_BAR_FW, off);
 		if (*out == UINT32_MAX && chip_check_alive(chip) < 0)
 			r = chip_fail(chip, err, -ENODEV, "reading chip memory");
+		/* What was read means something only if the window is still where we put it. */
+		else if (chip_firmware_runs(chip))
+			return hw_fail(err, -EAGAIN, "the firmware started while chip memory was read");
 	}
 	return window_restore(chip, saved, r, err);
 }

@@ -178,6 +178,93 @@ static void a_window_lost_to_the_race_is_put_right(void **state)
 	ends_well(r);
 }
 
+static unsigned int accesses, start_at;
+static const struct backend_ops *fake_ops;
+
+static void maybe_start(struct fake_chip *f)
+{
+	static const uint32_t mailbox[5] = {0x17, 0, 0x60000000, 0, 6};
+
+	if (f->state == FAKE_BOOTLOADER)
+		f->boot_status = 1; /* as while the boot loader waits; the fake, told not to boot, says otherwise */
+	if (++accesses != start_at)
+		return;
+	memcpy(f->atr, mailbox, sizeof(mailbox));
+	f->state = FAKE_RUNNING;
+	fake_raise(f, 0x06800000);
+}
+
+static uint32_t race_read32(struct backend *be, unsigned int bar, uint32_t off)
+{
+	maybe_start(container_of(be, struct fake_chip, be));
+	return fake_ops->read32(be, bar, off);
+}
+
+static void race_write32(struct backend *be, unsigned int bar, uint32_t off, uint32_t value)
+{
+	maybe_start(container_of(be, struct fake_chip, be));
+	fake_ops->write32(be, bar, off, value);
+}
+
+/*
+ * The trigger was written, its writer is dead, and the firmware starts before the 1st, 2nd, ... access
+ * of who comes next: never may it be taken for a boot loader that waits, or its window be lost.
+ */
+static void firmware_may_start_at_any_access(void **state)
+{
+	static const uint32_t windows[] = {0xe0000, 0};
+
+	for (unsigned int i = 0; i < 2 * 150; i++) {
+		struct rig *r = *state;
+		struct backend_ops plain = r->ops;
+
+		r->f.imask = 0xff00ffff;
+		r->f.dead_boot = true;
+		r->f.atr[2] = windows[i % 2];
+		r->f.ram[0xe0980 - 0x60000] = 1;
+		r->chip.be = &r->f.be;
+		fake_ops = &plain;
+		r->ops.read32 = race_read32;
+		r->ops.write32 = race_write32;
+		accesses = 0;
+		start_at = i / 2 + 1;
+		assert_ok(chip_takeover(&r->chip, 20000, &r->err), &r->err);
+		if (accesses < start_at || r->f.state != FAKE_RUNNING || r->f.resets ||
+		    r->f.doorbells[0] != 4 || r->f.atr[2] != 0x60000000)
+			fail_msg("start before access %u, window at 0x%x: state %d, %u accesses, window 0x%x",
+				 start_at, windows[i % 2], r->f.state, accesses, r->f.atr[2]);
+		r->ops.read32 = plain.read32;
+		r->ops.write32 = plain.write32;
+		r->f.dead_boot = false;
+		r->f.ram[0xe0980 - 0x60000] = 0;
+		ends_well(r);
+		teardown(state);
+		setup(state);
+	}
+}
+
+/* Firmware that runs while the window shows something else, and nothing tells: as after a lost race. */
+static void a_trigger_that_nobody_takes_is_followed_by_a_reset(void **state)
+{
+	struct rig *r = *state;
+
+	r->f.state = FAKE_RUNNING;
+	r->f.atr[2] = 0;
+	ends_well(r);
+	assert_int_equal(r->f.resets, 1);
+}
+
+static void without_a_reset_a_trigger_that_nobody_takes_is_an_error(void **state)
+{
+	struct rig *r = *state;
+
+	r->f.state = FAKE_RUNNING;
+	r->f.atr[2] = 0;
+	r->ops.reset = NULL;
+	assert_int_equal(chip_init(&r->chip, &r->f.be, &r->opt, &r->err), -ETIMEDOUT);
+	assert_non_null(strstr(r->err.text, "did not start within 30 ms (boot status 0x00000001)"));
+}
+
 static void a_boot_that_hangs_is_reset(void **state)
 {
 	struct rig *r = *state;
@@ -277,6 +364,9 @@ int main(void)
 		T(a_download_cut_short_is_done_again),
 		T(a_boot_under_way_is_waited_for),
 		T(a_window_lost_to_the_race_is_put_right),
+		T(firmware_may_start_at_any_access),
+		T(a_trigger_that_nobody_takes_is_followed_by_a_reset),
+		T(without_a_reset_a_trigger_that_nobody_takes_is_an_error),
 		T(a_boot_that_hangs_is_reset),
 		T(a_failed_boot_of_an_earlier_user_is_reset_at_once),
 		T(without_a_reset_it_says_so),
