@@ -50,7 +50,7 @@ endif
 LIBS = $(shell pkg-config --libs $(PKGS_LIB)) -lopenblas -lm -pthread
 
 # ------------------------------------------------------------------ library
-LIB_DIRS := util pci backend chip vdma hef network trace infer mock onnx build manifest
+LIB_DIRS := util pci backend chip vdma hef host network trace infer mock onnx build manifest
 LIB_SRCS := $(foreach d,$(LIB_DIRS),$(wildcard hwlayer/$(d)/*.c))
 GEN_SRCS := $(O)/gen/hef.pb-c.c $(O)/gen/onnx.pb-c.c
 LIB_OBJS := $(LIB_SRCS:%.c=$(O)/%.o) $(GEN_SRCS:.c=.o)

@@ -5,7 +5,7 @@
  *
  * The model keeps everything in file order and in the file's own numbers.  What the driver
  * computes from it (channels, pages, periph values, action bytes) is network/'s business; host
- * layout and quantisation are hef/layout.h.
+ * layout and quantisation are host/layout.h.
  */
 #ifndef HWLAYER_HEF_HEF_H
 #define HWLAYER_HEF_HEF_H
@@ -310,6 +310,9 @@ const struct hef_group *hef_find_group(const struct hef *hef, const char *name);
 int hef_select(const struct hef *hef, const struct hef_group *group, enum hw_arch arch,
 	       uint32_t clusters, bool software_chip, const struct hef_core_op **out,
 	       enum hef_status *status, struct hw_error *err);
+
+/* What a user gets or hands in for a hardware order unless he asks for another (5.3). */
+enum hw_order hef_default_order(enum hw_order hw);
 
 /* Bytes of one transfer (protocol 5.2): frame aligned to 8; NMS as described there. */
 uint32_t hef_transfer_bytes(const struct hef_layer *layer);

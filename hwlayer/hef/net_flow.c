@@ -116,6 +116,17 @@ static int check_same(const struct host_op *h, const struct hef_layer *a, const 
 	return 0;
 }
 
+/* A decoder with separate layers for boxes and classes, of one grid; @format: of one format, too. */
+static int find_boxes_and_classes(const struct host_op *h, uint32_t boxes, uint32_t classes,
+				  bool format, struct hef_decoder *d)
+{
+	int r = find_decoder_input(h, boxes, true, &d->boxes);
+
+	if (!r)
+		r = find_decoder_input(h, classes, true, &d->classes);
+	return r ? r : check_same(h, d->boxes, d->classes, format);
+}
+
 static int alloc_decoders(const struct host_op *h, size_t n)
 {
 	h->out->decoders = parse_alloc(h->p, n, sizeof(*h->out->decoders));
@@ -182,13 +193,9 @@ static int parse_yolox(const struct host_op *h, const ProtoHEFYoloxNmsOp *op)
 		struct hef_decoder *d = &h->out->decoders[i];
 
 		d->stride = from->stride;
-		r = find_decoder_input(h, from->reg_pad_index, true, &d->boxes);
-		if (!r)
-			r = find_decoder_input(h, from->cls_pad_index, true, &d->classes);
+		r = find_boxes_and_classes(h, from->reg_pad_index, from->cls_pad_index, true, d);
 		if (!r)
 			r = find_decoder_input(h, from->obj_pad_index, true, &d->objectness);
-		if (!r)
-			r = check_same(h, d->boxes, d->classes, true);
 		if (!r)
 			r = check_same(h, d->boxes, d->objectness, true);
 	}
@@ -206,11 +213,8 @@ static int parse_ssd(const struct host_op *h, const ProtoHEFSSDNmsOp *op)
 
 		r = alloc_anchors(h, from->n_h, from->n_w, d);
 		if (!r)
-			r = find_decoder_input(h, from->reg_pad_index, true, &d->boxes);
-		if (!r)
-			r = find_decoder_input(h, from->cls_pad_index, true, &d->classes);
-		if (!r)
-			r = check_same(h, d->boxes, d->classes, false);
+			r = find_boxes_and_classes(h, from->reg_pad_index, from->cls_pad_index,
+						   false, d);
 		for (size_t k = 0; !r && k < d->n_anchors; k++) {
 			d->anchor_heights[k] = from->h[k];
 			d->anchor_widths[k] = from->w[k];
@@ -242,11 +246,7 @@ static int parse_yolov8(const struct host_op *h, const ProtoHEFYolov8NmsOp *op)
 		struct hef_decoder *d = &h->out->decoders[i];
 
 		d->stride = from->stride;
-		r = find_decoder_input(h, from->reg_pad_index, true, &d->boxes);
-		if (!r)
-			r = find_decoder_input(h, from->cls_pad_index, true, &d->classes);
-		if (!r)
-			r = check_same(h, d->boxes, d->classes, true);
+		r = find_boxes_and_classes(h, from->reg_pad_index, from->cls_pad_index, true, d);
 		if (!r && d->boxes->features % 4)
 			r = parse_refuse(h->p, HEF_INVALID_ARGUMENT,
 					 "op \"%.60s\": \"%.60s\" has %" PRIu32

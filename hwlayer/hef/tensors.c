@@ -2,13 +2,32 @@
 /* Streams and vstreams of a network (hef-format 4.4, 4.5, 5.10, 5.13, 5.15, 6.8, 6.9). */
 #include <stdio.h>
 
-#include "hef/layout.h"
 #include "hef/listing.h"
 
 /* 6.9 */
 #define BOX_FLOATS 5u        /* y_min, x_min, y_max, x_max, score */
 #define MASKED_BOX_BYTES 38u
 #define BATCH_OF_MASKS 2u    /* 5.13: max_accumulated_mask_size = image * 2 */
+
+/* 5.3, last column */
+enum hw_order hef_default_order(enum hw_order hw)
+{
+	switch (hw) {
+	case HW_ORDER_NHCW:
+	case HW_ORDER_RGB888:
+		return HW_ORDER_NHWC;
+	case HW_ORDER_HAILO_NMS_ON_CHIP:
+		return HW_ORDER_HAILO_NMS_BY_CLASS;
+	case HW_ORDER_HAILO_YYUV:
+		return HW_ORDER_NV12;
+	case HW_ORDER_HAILO_YYVU:
+		return HW_ORDER_NV21;
+	case HW_ORDER_HAILO_YYYYUV:
+		return HW_ORDER_I420;
+	default:
+		return hw;
+	}
+}
 
 /* Where the search is: what the helpers below share. */
 struct walk {

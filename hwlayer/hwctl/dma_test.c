@@ -218,7 +218,7 @@ static void make_pattern(struct test *t, size_t frame)
 		for (size_t b = 0; b < s->stream->transfer; b++)
 			t->raw[i][b] = (uint8_t)(b * 167 + (b >> 8) * 59 + frame * 31 +
 						 s->stream->channel * 17u + 5);
-		hef_layout_from_hw(&s->layout, t->raw[i], t->expected[i]);
+		host_layout_from_hw(&s->layout, t->raw[i], t->expected[i]);
 	}
 }
 

@@ -192,7 +192,7 @@ static int check_streams(struct result *res)
 	for (size_t i = 0; i < plan->n_inputs + plan->n_outputs; i++) {
 		const struct network_stream *s =
 			i < plan->n_inputs ? &plan->inputs[i] : &plan->outputs[i - plan->n_inputs];
-		struct hef_layout layout;
+		struct host_layout layout;
 		int r = infer_layout(s->layer, HW_TYPE_AUTO, &layout, &res->err);
 
 		if (r < 0)

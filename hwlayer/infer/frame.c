@@ -96,7 +96,7 @@ static int submit(struct hw_net *net, const struct hw_submit *frame, struct hw_e
 		const struct infer_stream *s = &net->inputs[i];
 		size_t off = infer_slot_offset(s, slot->index);
 
-		hef_layout_to_hw(&s->layout, frame->inputs[i], (uint8_t *)s->mem.virt + off);
+		host_layout_to_hw(&s->layout, frame->inputs[i], (uint8_t *)s->mem.virt + off);
 		backend_dma_sync(dev->be, &s->mem, off, s->stream->transfer, true);
 	}
 
@@ -368,7 +368,7 @@ static void finish(struct hw_net *net, struct infer_slot *slot)
 			size_t off = infer_slot_offset(s, slot->index);
 
 			backend_dma_sync(net->dev->be, &s->mem, off, s->stream->transfer, false);
-			hef_layout_from_hw(&s->layout, (uint8_t *)s->mem.virt + off, slot->outputs[i]);
+			host_layout_from_hw(&s->layout, (uint8_t *)s->mem.virt + off, slot->outputs[i]);
 		}
 	}
 	net->order_first = (net->order_first + 1) % ARRAY_SIZE(net->by_order);

@@ -14,7 +14,7 @@
 
 #include "chip/chip.h"
 #include "hef/hef.h"
-#include "hef/layout.h"
+#include "host/layout.h"
 #include "network/network.h"
 #include "vdma/vdma.h"
 
@@ -57,7 +57,7 @@ struct hw_dev {
 /* One stream of a network, from the user's tensor to its channel. */
 struct infer_stream {
 	struct network_stream *stream;
-	struct hef_layout layout;
+	struct host_layout layout;
 	struct vdma_channel channel;
 	struct backend_dma mem;      /* all slots, one after another */
 	size_t guard, stride;
@@ -130,7 +130,7 @@ int infer_dev_open(struct backend *be, const struct chip_boot_options *boot, boo
 
 /* net.c, pure: what hwctl hef check asks beforehand */
 /* -ENOTSUP: a stream of that kind cannot be handed to a user. */
-int infer_layout(const struct hef_layer *layer, enum hw_type type, struct hef_layout *out,
+int infer_layout(const struct hef_layer *layer, enum hw_type type, struct host_layout *out,
 		 struct hw_error *err);
 /* DMA memory of one frame on a stream. */
 size_t infer_slot_bytes(const struct network_stream *s);

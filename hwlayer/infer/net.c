@@ -93,7 +93,7 @@ static void sort_outputs(struct hw_net *net, const struct hef_group *group)
 	}
 }
 
-int infer_layout(const struct hef_layer *layer, enum hw_type type, struct hef_layout *out,
+int infer_layout(const struct hef_layer *layer, enum hw_type type, struct host_layout *out,
 		 struct hw_error *err)
 {
 	if (layer->shape != HEF_SHAPE_INFO || layer->has_nms)
@@ -103,7 +103,7 @@ int infer_layout(const struct hef_layer *layer, enum hw_type type, struct hef_la
 			       layer->has_nms			   ? "NMS"
 			       : layer->shape == HEF_SHAPE_MUX ? "mux"
 							       : "multi-planar");
-	return hef_layout_init(layer, type, HW_ORDER_AUTO, out, err);
+	return host_layout_init(layer, type, HW_ORDER_AUTO, out, err);
 }
 
 static int init_stream(struct infer_stream *s, struct network_stream *stream, enum hw_type type,

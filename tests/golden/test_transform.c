@@ -10,7 +10,7 @@
 
 #include <openssl/evp.h>
 
-#include "hef/layout.h"
+#include "host/layout.h"
 
 static const char *const networks[] = {
     "mnist_cnn.hailo8.v0",
@@ -79,7 +79,7 @@ static void check_sha(const void *data, size_t len, const cJSON *want, const cha
 }
 
 /* 4.1 */
-static void generate_input(void *out, const struct hef_layout *l, bool no_saturation, uint32_t k)
+static void generate_input(void *out, const struct host_layout *l, bool no_saturation, uint32_t k)
 {
 	float step = l->user.quant.scale * 0.125f;
 	int32_t shift = 8 * (int32_t)roundf(l->user.quant.zero_point);
@@ -110,7 +110,7 @@ static void generate_output(uint8_t *out, size_t n, uint32_t channel, uint32_t k
  * Identity quantisation: the recording wraps around where we saturate (4.2).  What is in range
  * must be equal, the rest must be at the end of the range; only the recorded head is known.
  */
-static void check_saturated(const char *dir, const struct hef_layout *l, const float *in,
+static void check_saturated(const char *dir, const struct host_layout *l, const float *in,
 			    const uint8_t *hw, const cJSON *want)
 {
 	const cJSON *file = cJSON_GetObjectItem(want, "file");
@@ -144,7 +144,7 @@ static const struct hef_layer *find_layer(const struct hef_core_op *op, const ch
 	return NULL;
 }
 
-static void check_stream(const struct hef_layout *l, const struct hef_layer *layer,
+static void check_stream(const struct host_layout *l, const struct hef_layer *layer,
 			 const cJSON *stream, const cJSON *user)
 {
 	const cJSON *shape = get(stream, "hw_shape");
@@ -178,11 +178,11 @@ static void check_input(const struct hef_core_op *op, const cJSON *run, const ch
 	const cJSON *stream = named(get(run, "streams"), "name", name);
 	bool no_saturation = !strcmp(text(request, "in_type"), "f32r");
 	struct hw_error err;
-	struct hef_layout l;
+	struct host_layout l;
 	uint32_t k = 0;
 	void *in, *hw;
 
-	assert_ok(hef_layout_init(layer, type_of(text(request, "in_type")),
+	assert_ok(host_layout_init(layer, type_of(text(request, "in_type")),
 				  order_of(text(request, "in_order")), &l, &err),
 		  &err);
 	check_stream(&l, layer, stream, user);
@@ -198,7 +198,7 @@ static void check_input(const struct hef_core_op *op, const cJSON *run, const ch
 		check_sha(in, l.user.frame_bytes, named(get(frame, "user_in"), "vstream", name),
 			  "generated input");
 		memset(hw, 0xa5, l.hw_bytes);
-		hef_layout_to_hw(&l, in, hw);
+		host_layout_to_hw(&l, in, hw);
 		if (identity && !no_saturation)
 			check_saturated(dir, &l, in, hw, h2d);
 		else
@@ -216,11 +216,11 @@ static void check_output(const struct hef_core_op *op, const cJSON *run, const c
 	const struct hef_layer *layer = find_layer(op, name);
 	const cJSON *stream = named(get(run, "streams"), "name", name);
 	struct hw_error err;
-	struct hef_layout l;
+	struct host_layout l;
 	uint32_t k = 0;
 	void *out, *hw;
 
-	assert_ok(hef_layout_init(layer, type_of(text(request, "out_type")),
+	assert_ok(host_layout_init(layer, type_of(text(request, "out_type")),
 				  order_of(text(request, "out_order")), &l, &err),
 		  &err);
 	check_stream(&l, layer, stream, user);
@@ -232,7 +232,7 @@ static void check_output(const struct hef_core_op *op, const cJSON *run, const c
 		check_sha(hw, l.hw_bytes, named(get(frame, "d2h"), "stream", name),
 			  "generated output");
 		memset(out, 0xa5, l.user.frame_bytes);
-		hef_layout_from_hw(&l, hw, out);
+		host_layout_from_hw(&l, hw, out);
 		check_sha(out, l.user.frame_bytes, named(get(frame, "user_out"), "vstream", name),
 			  dir);
 	}
@@ -251,9 +251,9 @@ static void check_refused(const struct hef_core_op *op, const cJSON *run, const 
 		const char *type = text(request, layer->input ? "in_type" : "out_type");
 		const char *order = text(request, layer->input ? "in_order" : "out_order");
 		struct hw_error err = {0};
-		struct hef_layout l;
+		struct host_layout l;
 
-		if (hef_layout_init(layer, type_of(type), order_of(order), &l, &err) < 0) {
+		if (host_layout_init(layer, type_of(type), order_of(order), &l, &err) < 0) {
 			assert_int_equal(err.code, -ENOTSUP);
 			assert_non_null(strstr(err.text, layer->name));
 			refused++;

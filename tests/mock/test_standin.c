@@ -7,7 +7,7 @@
 #include <hwlayer/hwlayer.h>
 #include <math.h>
 
-#include "hef/layout.h"
+#include "host/layout.h"
 #include "infer/infer.h"
 #include "mock/payload.h"
 #include "mock/standin.h"
@@ -159,7 +159,7 @@ static void expect(const uint16_t *stored, unsigned int out_bytes, uint16_t *wan
 	for (size_t h = 0; h < H; h++)
 		for (size_t w = 0; w < W; w++)
 			for (size_t c = 0; c < C; c++)
-				hef_dequantize_u16(&stored[(h * W + w) * C + c], &x[c][h][w], 1, &in);
+				host_dequantize_u16(&stored[(h * W + w) * C + c], &x[c][h][w], 1, &in);
 	assert_ok(onnx_open(make_onnx("reference", false), &g, &err), &err);
 	assert_ok(onnx_session_new(g, 1, &s, &err), &err);
 	assert_ok(onnx_run(s, inputs, outputs, &err), &err);
@@ -170,10 +170,10 @@ static void expect(const uint16_t *stored, unsigned int out_bytes, uint16_t *wan
 			for (size_t o = 0; o < O; o++)
 				flat[(h * W + w) * O + o] = y[o][h][w];
 	if (out_bytes == 2) {
-		hef_quantize_u16(flat, want, H * W * O, &out);
+		host_quantize_u16(flat, want, H * W * O, &out);
 		return;
 	}
-	hef_quantize_u8(flat, narrow, H * W * O, &out);
+	host_quantize_u8(flat, narrow, H * W * O, &out);
 	for (size_t i = 0; i < H * W * O; i++)
 		want[i] = narrow[i];
 }

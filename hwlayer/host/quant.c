@@ -7,7 +7,7 @@
  * scalar as long as comparisons may trap.  There is one path for blocks and for what remains, and
  * so one result.
  */
-#include "hef/layout.h"
+#include "host/layout.h"
 
 #define BLOCK 16
 
@@ -81,13 +81,13 @@ static inline void quantize_block(const float *in, int32_t out[BLOCK], const str
 		}                                                                                  \
 	} while (0)
 
-void hef_quantize_u8(const float *restrict in, uint8_t *restrict out, size_t n,
+void host_quantize_u8(const float *restrict in, uint8_t *restrict out, size_t n,
 		     const struct hw_quant *q)
 {
 	QUANTIZE(in, out, n, q, UINT8_MAX);
 }
 
-void hef_quantize_u16(const float *restrict in, uint16_t *restrict out, size_t n,
+void host_quantize_u16(const float *restrict in, uint16_t *restrict out, size_t n,
 		      const struct hw_quant *q)
 {
 	QUANTIZE(in, out, n, q, UINT16_MAX);
@@ -107,13 +107,13 @@ void hef_quantize_u16(const float *restrict in, uint16_t *restrict out, size_t n
 			(out)[at] = ((float)(in)[at] - zp) * scale;                                \
 	} while (0)
 
-void hef_dequantize_u8(const uint8_t *restrict in, float *restrict out, size_t n,
+void host_dequantize_u8(const uint8_t *restrict in, float *restrict out, size_t n,
 		       const struct hw_quant *q)
 {
 	DEQUANTIZE(in, out, n, q);
 }
 
-void hef_dequantize_u16(const uint16_t *restrict in, float *restrict out, size_t n,
+void host_dequantize_u16(const uint16_t *restrict in, float *restrict out, size_t n,
 			const struct hw_quant *q)
 {
 	DEQUANTIZE(in, out, n, q);

@@ -3,16 +3,18 @@
  * Host tensors to DMA bytes and back (hef-format 6): quantisation, transposition, reordering,
  * padding.  Pure functions on memory.
  */
-#ifndef HWLAYER_HEF_LAYOUT_H
-#define HWLAYER_HEF_LAYOUT_H
+#ifndef HWLAYER_HOST_LAYOUT_H
+#define HWLAYER_HOST_LAYOUT_H
 
 #include "hef/hef.h"
 
-/* What a user gets or hands in for a hardware order unless he asks for another (5.3). */
-enum hw_order hef_default_order(enum hw_order hw);
+static inline size_t host_type_bytes(enum hw_type type)
+{
+	return type == HW_TYPE_F32 ? 4 : type == HW_TYPE_U16 ? 2 : 1;
+}
 
 /* One direction of one stream, prepared once, applied to every frame. */
-struct hef_layout {
+struct host_layout {
 	struct hw_tensor_info user;
 	enum hw_order hw_order;
 	enum hw_type hw_type;
@@ -27,25 +29,25 @@ struct hef_layout {
 };
 
 /**
- * hef_layout_init - what has to be done between @type/@order and the layer's hardware format
+ * host_layout_init - what has to be done between @type/@order and the layer's hardware format
  * @layer: a boundary INFO layer (or a mux leaf); must outlive @out
  *
  * HW_TYPE_AUTO and HW_ORDER_AUTO take the defaults of 5.3 and 6.1.
  * Return: 0, -ENOTSUP (6.1, 6.4: a combination that the rules refuse).
  */
-int hef_layout_init(const struct hef_layer *layer, enum hw_type type, enum hw_order order,
-		    struct hef_layout *out, struct hw_error *err);
+int host_layout_init(const struct hef_layer *layer, enum hw_type type, enum hw_order order,
+		    struct host_layout *out, struct hw_error *err);
 
 /* One user frame into one hardware frame of hw_bytes; padding is written as zeros. */
-void hef_layout_to_hw(const struct hef_layout *l, const void *user, void *hw);
+void host_layout_to_hw(const struct host_layout *l, const void *user, void *hw);
 /* One hardware frame into one user frame. */
-void hef_layout_from_hw(const struct hef_layout *l, const void *hw, void *user);
+void host_layout_from_hw(const struct host_layout *l, const void *hw, void *user);
 
 /* 6.2, saturating; NaN becomes 0 */
-void hef_quantize_u8(const float *in, uint8_t *out, size_t n, const struct hw_quant *q);
-void hef_quantize_u16(const float *in, uint16_t *out, size_t n, const struct hw_quant *q);
+void host_quantize_u8(const float *in, uint8_t *out, size_t n, const struct hw_quant *q);
+void host_quantize_u16(const float *in, uint16_t *out, size_t n, const struct hw_quant *q);
 /* 6.6 */
-void hef_dequantize_u8(const uint8_t *in, float *out, size_t n, const struct hw_quant *q);
-void hef_dequantize_u16(const uint16_t *in, float *out, size_t n, const struct hw_quant *q);
+void host_dequantize_u8(const uint8_t *in, float *out, size_t n, const struct hw_quant *q);
+void host_dequantize_u16(const uint16_t *in, float *out, size_t n, const struct hw_quant *q);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-#include "hef/layout.h"
+#include "host/layout.h"
 
 /* Elements of a frame as numbers, whatever their type. */
 static double load(const void *p, enum hw_type type, size_t i)
@@ -45,7 +45,7 @@ static uint32_t quantized(float x, const struct hw_quant *q, uint32_t max)
 }
 
 /* User index of row @r, column @c, feature @f in the user's own shape */
-static size_t user_index(const struct hef_layout *l, size_t r, size_t c, size_t f)
+static size_t user_index(const struct host_layout *l, size_t r, size_t c, size_t f)
 {
 	size_t h = l->user.height, w = l->user.width, n = l->user.features;
 
@@ -62,7 +62,7 @@ static size_t user_index(const struct hef_layout *l, size_t r, size_t c, size_t 
 }
 
 /* Hardware index of the same, row and column in the hardware's orientation */
-static size_t hw_index(const struct hef_layout *l, size_t r, size_t c, size_t f)
+static size_t hw_index(const struct host_layout *l, size_t r, size_t c, size_t f)
 {
 	size_t q = l->hw_width, n = l->hw_features;
 
@@ -197,7 +197,7 @@ static void fill(void *p, enum hw_type type, size_t n, uint32_t seed)
 	}
 }
 
-static void check_in(const struct combination *c, const struct hef_layout *l)
+static void check_in(const struct combination *c, const struct host_layout *l)
 {
 	size_t user_bytes = l->user.frame_bytes;
 	size_t n = l->hw_bytes / size_of(l->hw_type), written = 0;
@@ -206,7 +206,7 @@ static void check_in(const struct combination *c, const struct hef_layout *l)
 
 	fill(user, l->user.type, user_bytes / size_of(l->user.type), 1);
 	memset(hw, 0xa5, l->hw_bytes + 8);
-	hef_layout_to_hw(l, user, hw);
+	host_layout_to_hw(l, user, hw);
 	for (size_t r = 0; r < l->user.height; r++) {
 		for (size_t col = 0; col < l->user.width; col++) {
 			for (size_t f = 0; f < l->user.features; f++) {
@@ -238,7 +238,7 @@ static void check_in(const struct combination *c, const struct hef_layout *l)
 	free(hw);
 }
 
-static double dequantized(const struct hef_layout *l, const struct hef_layer *layer, double v,
+static double dequantized(const struct host_layout *l, const struct hef_layer *layer, double v,
 			  size_t f)
 {
 	const struct hw_quant *q = layer->n_feature_quant ? &by_feature[f] : &layer->quant;
@@ -251,7 +251,7 @@ static double dequantized(const struct hef_layout *l, const struct hef_layer *la
 	return (double)x;
 }
 
-static void check_out(const struct combination *c, const struct hef_layout *l,
+static void check_out(const struct combination *c, const struct host_layout *l,
 		      const struct hef_layer *layer)
 {
 	size_t bytes = l->user.frame_bytes;
@@ -260,7 +260,7 @@ static void check_out(const struct combination *c, const struct hef_layout *l,
 
 	fill(hw, l->hw_type, l->hw_bytes / size_of(l->hw_type), 2);
 	memset(user, 0xa5, bytes + 8);
-	hef_layout_from_hw(l, hw, user);
+	host_layout_from_hw(l, hw, user);
 	for (size_t r = 0; r < l->user.height; r++) {
 		for (size_t col = 0; col < l->user.width; col++) {
 			for (size_t f = 0; f < l->user.features; f++) {
@@ -293,18 +293,18 @@ static void every_element_lands_in_its_place(void **state)
 
 		for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
 			struct hw_error err = {0};
-			struct hef_layout l;
+			struct host_layout l;
 			/* 6.1: 16 bits are not narrowed, in whichever direction */
 			bool narrows = c->input ? types[t] == HW_TYPE_U16 && c->data_bytes == 1
 						: types[t] == HW_TYPE_U8 && c->data_bytes == 2;
 
 			if (narrows) {
-				assert_int_equal(hef_layout_init(&layer, types[t], c->user, &l, &err),
+				assert_int_equal(host_layout_init(&layer, types[t], c->user, &l, &err),
 						 -ENOTSUP);
 				refused++;
 				continue;
 			}
-			if (hef_layout_init(&layer, types[t], c->user, &l, &err))
+			if (host_layout_init(&layer, types[t], c->user, &l, &err))
 				fail_msg("%s: %s", c->name, err.text);
 			assert_int_equal(l.user.type, types[t]);
 			assert_int_equal(l.user.order, c->user);
@@ -338,9 +338,9 @@ static void planar_images(void **state)
 		struct hef_layer layer = layer_of(&c);
 		uint8_t user[72], hw[96], want[96] = {0};
 		struct hw_error err;
-		struct hef_layout l;
+		struct host_layout l;
 
-		assert_ok(hef_layout_init(&layer, HW_TYPE_AUTO, HW_ORDER_AUTO, &l, &err), &err);
+		assert_ok(host_layout_init(&layer, HW_TYPE_AUTO, HW_ORDER_AUTO, &l, &err), &err);
 		assert_int_equal(l.user.order, rows[i].user);
 		assert_int_equal(l.user.frame_bytes, sizeof(user));
 		assert_int_equal(l.hw_bytes, sizeof(hw));
@@ -358,7 +358,7 @@ static void planar_images(void **state)
 			}
 		}
 		memset(hw, 0xa5, sizeof(hw));
-		hef_layout_to_hw(&l, user, hw);
+		host_layout_to_hw(&l, user, hw);
 		assert_bytes_equal(hw, sizeof(hw), want, sizeof(want), "packed image");
 	}
 }
@@ -392,9 +392,9 @@ static void refused_combinations(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct hef_layer layer = layer_of(&rows[i]);
 		struct hw_error err = {0};
-		struct hef_layout l;
+		struct host_layout l;
 
-		if (hef_layout_init(&layer, HW_TYPE_AUTO, rows[i].user, &l, &err) != -ENOTSUP)
+		if (host_layout_init(&layer, HW_TYPE_AUTO, rows[i].user, &l, &err) != -ENOTSUP)
 			fail_msg("%s is not refused", rows[i].name);
 		assert_non_null(strstr(err.text, "net/layer"));
 	}
@@ -405,20 +405,20 @@ static void layers_without_a_plain_layout(void **state)
 	struct combination c = combinations[0];
 	struct hef_layer layer = layer_of(&c);
 	struct hw_error err;
-	struct hef_layout l;
+	struct host_layout l;
 
 	(void)state;
 	layer.quant = (struct hw_quant){0};
-	assert_ok(hef_layout_init(&layer, HW_TYPE_AUTO, HW_ORDER_AUTO, &l, &err), &err);
-	assert_int_equal(hef_layout_init(&layer, HW_TYPE_F32, HW_ORDER_AUTO, &l, &err), -ENOTSUP);
+	assert_ok(host_layout_init(&layer, HW_TYPE_AUTO, HW_ORDER_AUTO, &l, &err), &err);
+	assert_int_equal(host_layout_init(&layer, HW_TYPE_F32, HW_ORDER_AUTO, &l, &err), -ENOTSUP);
 	assert_non_null(strstr(err.text, "quantisation"));
 	layer.shape = HEF_SHAPE_MUX;
-	assert_int_equal(hef_layout_init(&layer, HW_TYPE_AUTO, HW_ORDER_AUTO, &l, &err), -ENOTSUP);
+	assert_int_equal(host_layout_init(&layer, HW_TYPE_AUTO, HW_ORDER_AUTO, &l, &err), -ENOTSUP);
 	layer.shape = HEF_SHAPE_INFO;
 	layer.has_nms = true;
-	assert_int_equal(hef_layout_init(&layer, HW_TYPE_AUTO, HW_ORDER_AUTO, &l, &err), -ENOTSUP);
+	assert_int_equal(host_layout_init(&layer, HW_TYPE_AUTO, HW_ORDER_AUTO, &l, &err), -ENOTSUP);
 	layer.has_nms = false;
-	assert_int_equal(hef_layout_init(&layer, (enum hw_type)9, HW_ORDER_AUTO, &l, &err), -ENOTSUP);
+	assert_int_equal(host_layout_init(&layer, (enum hw_type)9, HW_ORDER_AUTO, &l, &err), -ENOTSUP);
 }
 
 /* -------------------------------------------------------------- quantisation */
@@ -470,8 +470,8 @@ static void rounding_and_saturation(void **state)
 			float in[21] = {0};
 
 			in[at] = rows[i].in;
-			hef_quantize_u8(in, u8, 21, &rows[i].q);
-			hef_quantize_u16(in, u16, 21, &rows[i].q);
+			host_quantize_u8(in, u8, 21, &rows[i].q);
+			host_quantize_u16(in, u16, 21, &rows[i].q);
 			if (u8[at] != rows[i].u8 || u16[at] != rows[i].u16)
 				fail_msg("%g at %zu: %u, %u instead of %u, %u", (double)rows[i].in,
 					 at, u8[at], u16[at], rows[i].u8, rows[i].u16);
@@ -496,19 +496,19 @@ static void quantisation_equals_the_formula(void **state)
 
 		for (size_t k = 0; k < N; k++) /* eighths of a step, from below to above */
 			in[k] = ((float)k - 1000.0f - 8.0f * q->zero_point) * 0.125f * q->scale;
-		hef_quantize_u8(in, u8, N, q);
-		hef_quantize_u16(in, u16, N, q);
+		host_quantize_u8(in, u8, N, q);
+		host_quantize_u16(in, u16, N, q);
 		for (size_t k = 0; k < N; k++) {
 			assert_int_equal(u8[k], quantized(in[k], q, 255));
 			assert_int_equal(u16[k], quantized(in[k], q, 65535));
 		}
-		hef_dequantize_u8(u8, back, N, q);
+		host_dequantize_u8(u8, back, N, q);
 		for (size_t k = 0; k < N; k++) {
 			float want = (float)u8[k] - q->zero_point;
 
 			assert_true(back[k] == want * q->scale);
 		}
-		hef_dequantize_u16(u16, back, N, q);
+		host_dequantize_u16(u16, back, N, q);
 		for (size_t k = 0; k < N; k++) {
 			float want = (float)u16[k] - q->zero_point;
 
