@@ -30,31 +30,54 @@ static void drain(int fd)
 		return; /* nothing was pending */
 }
 
-int infer_call(struct hw_dev *dev, int (*fn)(struct hw_dev *, void *, struct hw_error *), void *arg,
-	       struct hw_error *err)
+static int call(struct hw_dev *dev, struct infer_job *job)
 {
-	struct infer_job job = {.fn = fn, .arg = arg, .err = err}, **at;
+	struct infer_job **at;
 
 	pthread_mutex_lock(&dev->lock);
 	for (at = &dev->jobs; *at; at = &(*at)->next)
 		;
-	*at = &job;
+	*at = job;
 	infer_wake(dev);
-	while (!job.done)
+	while (!job->done)
 		pthread_cond_wait(&dev->cond, &dev->lock);
 	pthread_mutex_unlock(&dev->lock);
-	if (job.result < 0 && err)
-		err->code = job.result; /* as infer_public_code() may have changed it */
-	return job.result;
+	if (job->result < 0 && job->err)
+		job->err->code = job->result; /* as infer_public_code() may have changed it */
+	return job->result;
+}
+
+int infer_call(struct hw_dev *dev, int (*fn)(struct hw_dev *, void *, struct hw_error *), void *arg,
+	       struct hw_error *err)
+{
+	return call(dev, &(struct infer_job){.fn = fn, .arg = arg, .err = err});
+}
+
+int infer_call_idle(struct hw_dev *dev, int (*fn)(struct hw_dev *, void *, struct hw_error *),
+		    void *arg, struct hw_error *err)
+{
+	return call(dev, &(struct infer_job){.fn = fn, .arg = arg, .err = err, .idle = true});
+}
+
+/* The first that can be done now.  Under the lock. */
+static struct infer_job *take_job(struct hw_dev *dev)
+{
+	struct infer_job **at = &dev->jobs, *job;
+
+	while (*at && (*at)->idle && infer_switch_busy(dev))
+		at = &(*at)->next;
+	job = *at;
+	if (job)
+		*at = job->next;
+	return job;
 }
 
 static void run_jobs(struct hw_dev *dev)
 {
-	pthread_mutex_lock(&dev->lock);
-	while (dev->jobs) {
-		struct infer_job *job = dev->jobs;
+	struct infer_job *job;
 
-		dev->jobs = job->next;
+	pthread_mutex_lock(&dev->lock);
+	while ((job = take_job(dev))) {
 		pthread_mutex_unlock(&dev->lock);
 		job->result = job->fn(dev, job->arg, job->err);
 		pthread_mutex_lock(&dev->lock);
@@ -106,7 +129,7 @@ static void *owner(void *arg)
 			{.fd = dev->wake_fd, .events = POLLIN},
 			{.fd = dev->be->irq_fd, .events = POLLIN},
 		};
-		int timeout = dev->net ? infer_net_timeout_ms(dev->net) : -1, n;
+		int timeout = infer_switch_timeout_ms(dev), n;
 
 		/* A dead device would keep its interrupt fd readable for ever. */
 		n = poll(fds, dev->chip_ready && !dev->chip.gone ? 2 : 1, timeout);
@@ -118,10 +141,9 @@ static void *owner(void *arg)
 				interrupt_missed(dev);
 		}
 		run_jobs(dev);
-		if (dev->net && dev->chip.gone)
-			infer_net_kill(dev->net, -ENODEV, INFER_GONE);
-		if (dev->net)
-			infer_net_service(dev->net);
+		if (dev->chip.gone)
+			infer_switch_kill_all(dev, -ENODEV, INFER_GONE);
+		infer_switch_service(dev);
 	}
 	return NULL;
 }
@@ -354,9 +376,9 @@ void hw_dev_close(struct hw_dev *dev)
 {
 	if (!dev)
 		return;
-	/* Only reached with a network when its owner forgot it; nobody else can be in it any more. */
-	if (dev->net)
-		hw_net_free(dev->net);
+	/* Only reached with networks when their owner forgot them; nobody else can be in them any more. */
+	while (dev->nets)
+		hw_net_free(dev->nets);
 	pthread_mutex_lock(&dev->lock);
 	dev->stop = true;
 	pthread_mutex_unlock(&dev->lock);

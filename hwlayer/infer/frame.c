@@ -11,7 +11,6 @@
 #include <stdio.h>
 
 #define STALL_MIN_MS 1000     /* no transfer finished for this long, with frames waiting: dead */
-#define LOOK_MS 50            /* read the counters this often even without an interrupt */
 #define DEFAULT_TIMEOUT_MS 10000
 #define PING_MS 500           /* for firmware that may be dead; a healthy one needs less than 1 ms */
 
@@ -107,6 +106,7 @@ static int submit(struct hw_net *net, const struct hw_submit *frame, struct hw_e
 		slot->next = NULL;
 		*net->queue_tail = slot;
 		net->queue_tail = &slot->next;
+		net->queued++;
 		net->stats.submitted++;
 	} else {
 		slot->state = SLOT_FREE;
@@ -220,26 +220,35 @@ static void end_busy(struct hw_net *net)
 	net->busy_since_ns = 0;
 }
 
-static struct infer_slot *take_queue(struct hw_net *net)
+/*
+ * Take the first frame that waits to be launched, or, with @late, the first of these whose deadline is
+ * over.  NULL: there is none.
+ */
+static struct infer_slot *take_queued(struct hw_net *net, uint64_t late)
 {
-	struct infer_slot *first;
+	struct infer_slot **at, *slot;
 
 	pthread_mutex_lock(&net->dev->lock);
-	first = net->queue;
-	net->queue = NULL;
-	net->queue_tail = &net->queue;
+	for (at = &net->queue; late && *at && (*at)->deadline_ns > late; at = &(*at)->next)
+		;
+	slot = *at;
+	if (slot) {
+		*at = slot->next;
+		if (!*at)
+			net->queue_tail = at;
+		net->queued--;
+	}
 	pthread_mutex_unlock(&net->dev->lock);
-	return first;
+	return slot;
 }
 
 void infer_net_cancel(struct hw_net *net, int code, const struct hw_error *err)
 {
-	struct infer_slot *slot, *next;
+	struct infer_slot *slot;
 
 	for (unsigned int i = 0; i < net->order_count; i++)
 		answer(net, nth(net, i), code, err);
-	for (slot = take_queue(net); slot; slot = next) {
-		next = slot->next;
+	while ((slot = take_queued(net, 0))) {
 		answer(net, slot, code, err);
 		release(net, slot);
 	}
@@ -510,9 +519,30 @@ static void check_deadlines(struct hw_net *net)
 		stalled(net, slot, stall);
 }
 
+void infer_net_attach(struct hw_net *net)
+{
+	struct chip *chip = &net->dev->chip;
+
+	chip->irq_channels = 0; /* those of whoever had it before */
+	net->irq_base = chip->irq_count;
+	net->missed_base = chip->irq_missed;
+	net->spurious_base = chip->irq_spurious;
+}
+
+static void count_interrupts(struct hw_net *net)
+{
+	const struct chip *chip = &net->dev->chip;
+
+	net->stats.interrupts += chip->irq_count - net->irq_base;
+	net->stats.interrupts_missed += chip->irq_missed - net->missed_base;
+	net->stats.interrupts_spurious += chip->irq_spurious - net->spurious_base;
+	net->irq_base = chip->irq_count;
+	net->missed_base = chip->irq_missed;
+	net->spurious_base = chip->irq_spurious;
+}
+
 void infer_net_service(struct hw_net *net)
 {
-	struct infer_slot *slot, *next;
 	struct chip *chip = &net->dev->chip;
 	uint64_t now = util_now_ns();
 	uint32_t channels = chip->irq_channels;
@@ -521,50 +551,70 @@ void infer_net_service(struct hw_net *net)
 	chip->irq_channels = 0;
 	pthread_mutex_lock(&net->dev->lock);
 	idle = net->dead || net->closing;
-	net->stats.interrupts = chip->irq_count - net->irq_base;
-	net->stats.interrupts_missed = chip->irq_missed - net->missed_base;
-	net->stats.interrupts_spurious = chip->irq_spurious - net->spurious_base;
+	count_interrupts(net);
 	pthread_mutex_unlock(&net->dev->lock);
 	if (idle)
 		return;
-	if (now - net->looked_ns >= LOOK_MS * 1000000ull) {
+	if (now - net->looked_ns >= INFER_LOOK_MS * 1000000ull) {
 		channels = ~0u;
 		net->looked_ns = now;
 	}
 	if (channels)
 		reap(net, channels);
-	for (slot = take_queue(net); slot && !net->dead; slot = next) {
-		next = slot->next;
-		launch(net, slot);
-		if (net->dead) {
-			/* What was taken off the queue and not launched has no other way to be told. */
-			for (slot = next; slot; slot = next) {
-				next = slot->next;
-				answer(net, slot, net->dead, &net->dead_err);
-				release(net, slot);
-			}
-			break;
-		}
-	}
 	if (!net->dead)
 		check_deadlines(net);
 }
 
-int infer_net_timeout_ms(const struct hw_net *net)
+void infer_net_launch(struct hw_net *net, unsigned int n)
 {
-	uint64_t now, first = UINT64_MAX;
+	struct infer_slot *slot;
 
-	if (!net->order_count || net->dead)
-		return -1;
-	now = util_now_ns();
-	for (unsigned int i = 0; i < net->order_count; i++) {
+	while (n-- && !net->dead && (slot = take_queued(net, 0)))
+		launch(net, slot);
+}
+
+/* Why a frame was not launched yet. */
+static void describe_wait(const struct hw_net *net, char *why, size_t size)
+{
+	const struct hw_net *active = net->dev->active;
+
+	if (active && active != net)
+		snprintf(why, size, "it waited for the chip, which network %s had", active->name);
+	else if (net->dynamic_batch > 1)
+		snprintf(why, size, "it waited for a batch of %u frames to be complete",
+			 net->dynamic_batch);
+	else
+		snprintf(why, size, "it waited for the frames before it");
+}
+
+void infer_net_expire(struct hw_net *net)
+{
+	struct infer_slot *slot;
+	struct hw_error err;
+	char why[200];
+
+	while ((slot = take_queued(net, util_now_ns()))) {
+		describe_wait(net, why, sizeof(why));
+		hw_fail(&err, -ETIMEDOUT, "the frame was not finished within %llu ms: %s",
+			(unsigned long long)((slot->deadline_ns - slot->submit_ns) / 1000000u), why);
+		answer(net, slot, -ETIMEDOUT, &err);
+		release(net, slot);
+	}
+}
+
+uint64_t infer_net_deadline_ns(struct hw_net *net)
+{
+	uint64_t first = UINT64_MAX;
+
+	for (unsigned int i = 0; !net->dead && i < net->order_count; i++) {
 		const struct infer_slot *s = nth(net, i);
 
 		if (!s->answered && s->deadline_ns < first)
 			first = s->deadline_ns;
 	}
-	if (first <= now)
-		return 0;
-	first = (first - now) / 1000000u + 1;
-	return first < LOOK_MS ? (int)first : LOOK_MS;
+	pthread_mutex_lock(&net->dev->lock);
+	for (const struct infer_slot *s = net->queue; s; s = s->next)
+		first = s->deadline_ns < first ? s->deadline_ns : first;
+	pthread_mutex_unlock(&net->dev->lock);
+	return first;
 }

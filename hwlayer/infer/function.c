@@ -144,7 +144,6 @@ static int order_onnx(struct hw_dev *dev, struct hw_net *net, struct hw_error *e
 int infer_choose_function(struct hw_dev *dev, struct hw_net *net, struct hw_error *err)
 {
 	char text[4096 + 8];
-	int r = 0;
 
 	if (!dev->info.software_chip) {
 		snprintf(text, sizeof(text), "chip");
@@ -155,14 +154,16 @@ int infer_choose_function(struct hw_dev *dev, struct hw_net *net, struct hw_erro
 			       dev->info.bdf, net->name, dev->mock_onnx);
 	} else if (dev->mock_onnx) {
 		snprintf(text, sizeof(text), "onnx:%s", dev->mock_onnx);
-		r = order_onnx(dev, net, err);
 	} else {
 		snprintf(text, sizeof(text), "pattern");
 	}
-	if (r < 0)
-		return r;
 	net->function = strdup(text);
 	return net->function ? 0 : hw_fail(err, -ENOMEM, "no memory for a network");
+}
+
+int infer_order_function(struct hw_net *net, struct hw_error *err)
+{
+	return strncmp(net->function, "onnx:", 5) ? 0 : order_onnx(net->dev, net, err);
 }
 
 void infer_warn_function(const struct hw_net *net)

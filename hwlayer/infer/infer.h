@@ -22,6 +22,7 @@ struct infer_job {
 	int (*fn)(struct hw_dev *dev, void *arg, struct hw_error *err);
 	void *arg;
 	struct hw_error *err;
+	bool idle;                   /* it waits until no frame is on the chip */
 	int result;
 	bool done;
 	struct infer_job *next;
@@ -47,9 +48,10 @@ struct hw_dev {
 	pthread_cond_t cond;         /* a job is done, a slot is free */
 	struct infer_job *jobs;
 	bool stop;
-	struct hw_net *net;          /* configured now; owner thread */
+	struct hw_net *nets;         /* configured, in the order of loading; owner thread */
+	struct hw_net *active;       /* of these the one that has the chip, NULL: none; owner thread */
+	uint64_t turns;              /* how often the chip was given to a network */
 	size_t frame_guard;          /* bytes around each frame of networks to come, 0 unless hwctl tests */
-	bool net_claimed;            /* hw_dev.lock: somebody loads or has loaded one */
 	bool apps_cleared;           /* RESET and CLEAR were taken since the boot: apps.c */
 	unsigned int next_app;       /* FW_APPS_MAX: they have to be sent first */
 };
@@ -86,6 +88,7 @@ struct infer_slot {
 
 struct hw_net {
 	struct hw_dev *dev;
+	struct hw_net *next;         /* hw_dev.nets */
 	struct network *plan;
 	char name[HW_NAME_MAX];
 	char *function;              /* hw_net_function() */
@@ -98,13 +101,19 @@ struct hw_net {
 	struct infer_slot *by_order[VDMA_TRANSFERS_MAX + 1]; /* on chip, oldest first (a ring) */
 	unsigned int order_first, order_count;
 	struct infer_slot *queue, **queue_tail;  /* dev->lock */
+	unsigned int queued;         /* frames in it */
+	uint32_t dynamic_batch;      /* hw_net_options, as take_turns */
+	bool take_turns;
+	uint32_t batch;              /* frames that the chip takes at a time since the last ENABLED */
+	uint64_t last_turn;          /* hw_dev.turns when it got the chip last */
+	unsigned int turn_frames;    /* launched since then */
 	int dead;                    /* -errno, 0 while alive; dev->lock */
 	struct hw_error dead_err;
 	bool closing;
 	unsigned int callers;        /* threads in hw_net_submit() or waiting for a slot; dev->lock */
 	uint64_t progress_ns;        /* last time a transfer finished or the chip went from idle to busy */
 	uint64_t busy_since_ns;      /* 0 while idle; dev->lock */
-	uint64_t irq_base;           /* chip->irq_count when the network was loaded, and so on */
+	uint64_t irq_base;           /* chip->irq_count when its stats were last brought up to date, ... */
 	uint64_t missed_base, spurious_base;
 	uint64_t looked_ns;          /* counters were read without an interrupt */
 	struct hw_net_stats stats;   /* dev->lock */
@@ -114,6 +123,9 @@ struct hw_net {
 /* Run @fn on the owner thread and wait for it.  Must not be called from that thread. */
 int infer_call(struct hw_dev *dev, int (*fn)(struct hw_dev *, void *, struct hw_error *), void *arg,
 	       struct hw_error *err);
+/* The same, once the frames that are on the chip came back; no other is launched before @fn ran. */
+int infer_call_idle(struct hw_dev *dev, int (*fn)(struct hw_dev *, void *, struct hw_error *),
+		    void *arg, struct hw_error *err);
 void infer_wake(struct hw_dev *dev);
 /* What the firmware says, or garbles, becomes what the public header promises. */
 static inline int infer_public_code(int r)
@@ -140,10 +152,24 @@ size_t infer_slot_count(const struct network *plan, uint32_t wanted);
 /* apps.c, owner thread only */
 void infer_apps_booted(struct hw_dev *dev);  /* the chip has been started anew */
 void infer_apps_unknown(struct hw_dev *dev); /* clear before the next configuration */
-int infer_apps_room(struct hw_dev *dev, struct hw_error *err);
+/* The firmware has what we think it has, and room; otherwise everything is configured afresh. */
+int infer_apps_ready(struct hw_dev *dev, struct hw_error *err);
 /* network_configure() as the next application. */
-int infer_apps_configure(struct hw_dev *dev, struct network *net, struct hw_error *err);
+int infer_apps_configure(struct hw_net *net, struct hw_error *err);
 void infer_apps_close(struct hw_dev *dev);   /* leave the chip without any */
+
+/* switch.c, owner thread only: which network has the chip */
+/* Are frames on the chip that are going to come back? */
+bool infer_switch_busy(const struct hw_dev *dev);
+/* ENABLED for a network that was just configured. */
+int infer_switch_start(struct hw_net *net, struct hw_error *err);
+/* Whoever has the chip loses it; no DMA is under way afterwards. */
+void infer_switch_stop(struct hw_dev *dev);
+/* The chip was stopped by other means. */
+void infer_switch_stopped(struct hw_dev *dev);
+void infer_switch_kill_all(struct hw_dev *dev, int code, const char *text);
+void infer_switch_service(struct hw_dev *dev); /* reap, deadlines, launch, give the chip to another */
+int infer_switch_timeout_ms(struct hw_dev *dev); /* for poll(), -1: none */
 
 /* life.c, owner thread only */
 int infer_chip_usable(const struct hw_dev *dev, struct hw_error *err); /* 0, or -EINVAL, -EIO: why not */
@@ -155,13 +181,19 @@ void infer_event(const struct chip_event *ev, void *dev);
 
 /* function.c: what will compute the frames of a planned network; sets hw_net.function */
 int infer_choose_function(struct hw_dev *dev, struct hw_net *net, struct hw_error *err);
+/* Before each configuration of it: a chip in software that needs to be told is. */
+int infer_order_function(struct hw_net *net, struct hw_error *err);
 void infer_warn_function(const struct hw_net *net); /* into the log, if the network itself does not */
 
 /* frame.c, owner thread only */
 void infer_net_event(struct hw_net *net, const struct chip_event *ev);
-void infer_net_service(struct hw_net *net);            /* launch, reap, deadlines */
-int infer_net_timeout_ms(const struct hw_net *net);    /* for poll(), -1: none */
+void infer_net_attach(struct hw_net *net);             /* it has the chip, its channels are fresh */
+void infer_net_service(struct hw_net *net);            /* of the active one: reap, deadlines */
+void infer_net_expire(struct hw_net *net);             /* deadlines of frames that wait to be launched */
+void infer_net_launch(struct hw_net *net, unsigned int n); /* up to @n of these */
+uint64_t infer_net_deadline_ns(struct hw_net *net); /* the next one, UINT64_MAX: none */
 void infer_net_kill(struct hw_net *net, int code, const char *text);
 void infer_net_cancel(struct hw_net *net, int code, const struct hw_error *err);
+#define INFER_LOOK_MS 50 /* read the counters this often even without an interrupt */
 
 #endif

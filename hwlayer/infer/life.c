@@ -48,8 +48,8 @@ int hw_dev_query_info(struct hw_dev *dev, struct hw_dev_info *info, struct hw_er
 /* The chip's DMA ends; memory stays, since it belongs to networks that their users free. */
 static void stop(struct hw_dev *dev, const char *why)
 {
-	if (dev->net)
-		infer_net_kill(dev->net, -ECANCELED, why);
+	infer_switch_kill_all(dev, -ECANCELED, why);
+	infer_switch_stopped(dev);
 	if (dev->chip_ready && chip_shutdown(&dev->chip) < 0 && !dev->chip.gone)
 		hw_log(HW_LOG_WARNING, "%s: the chip did not acknowledge that it stopped",
 		       dev->info.bdf);
@@ -153,6 +153,24 @@ static bool worth_a_line(struct hw_dev *dev)
 	return dev->event_lines <= EVENT_LINES_MAX;
 }
 
+/* Whom it concerns: a run-time error names its application, overheating closes all streams. */
+static void tell_networks(struct hw_dev *dev, const struct chip_event *ev)
+{
+	struct hw_net *net = dev->nets;
+
+	if (ev->id == FW_EVENT_STREAMS_CLOSED || ev->id == FW_EVENT_CPU_ECC_FATAL) {
+		for (; net; net = net->next)
+			infer_net_event(net, ev);
+		return;
+	}
+	while (net && (ev->id != FW_EVENT_RUN_TIME_ERROR || net->dead || net->plan->app != ev->app))
+		net = net->next;
+	if (!net)
+		net = dev->active;
+	if (net)
+		infer_net_event(net, ev);
+}
+
 void infer_event(const struct chip_event *ev, void *user)
 {
 	struct hw_dev *dev = user;
@@ -172,8 +190,7 @@ void infer_event(const struct chip_event *ev, void *user)
 
 		dev->event_fn(&e, dev->event_user);
 	}
-	if (dev->net)
-		infer_net_event(dev->net, ev);
+	tell_networks(dev, ev);
 }
 
 struct listener {

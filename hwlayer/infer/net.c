@@ -6,7 +6,6 @@
 
 #define SLOTS_DEFAULT 8
 #define SLOT_ALIGN 4096u /* pcie 7.7: what the chip writes should be page-aligned */
-#define STARTED_TIMEOUT_MS 100
 
 struct load {
 	struct hw_net *net;
@@ -14,33 +13,7 @@ struct load {
 	struct hw_net_options opt;
 };
 
-/* ------------------------------------------------------------------------------- stopping */
-
-/*
- * Nothing of the chip's DMA may be under way when memory is given back.  Each step is tried only
- * when the gentler one before it failed; the last one cannot.
- */
-static void stop_dma(struct hw_dev *dev)
-{
-	struct hw_error err;
-
-	if (dev->suspended)
-		return; /* it was stopped then */
-	if (dev->chip_ready && !dev->chip.gone) {
-		if (chip_reset_apps(&dev->chip, &err) == 0)
-			return;
-		infer_apps_unknown(dev);
-		hw_log(HW_LOG_WARNING, "%s: stopping the network: %s", dev->info.bdf, err.text);
-		if (!dev->chip.gone && chip_driver_down(&dev->chip) == 0)
-			return;
-	}
-	dev->chip_ready = false;
-	dev->be->ops->set_bus_master(dev->be, false);
-	if (!dev->chip.gone && dev->be->ops->reset)
-		dev->be->ops->reset(dev->be);
-	hw_log(HW_LOG_ERROR, "%s: the chip had to be cut off from memory; reset the device or open it again",
-	       dev->info.bdf);
-}
+/* --------------------------------------------------------------------------------- memory */
 
 static void free_streams(struct hw_net *net)
 {
@@ -198,26 +171,6 @@ static int alloc_slots(struct hw_net *net, uint32_t wanted, struct hw_error *err
 	return 0;
 }
 
-static int start(struct hw_net *net, uint16_t dynamic_batch, struct hw_error *err)
-{
-	struct hw_dev *dev = net->dev;
-	int r;
-
-	r = infer_public_code(chip_enable_app(&dev->chip, net->plan->app, dynamic_batch, err));
-	for (size_t i = 0; r == 0 && i < net->n_inputs + net->n_outputs; i++) {
-		struct infer_stream *s =
-			i < net->n_inputs ? &net->inputs[i] : &net->outputs[i - net->n_inputs];
-
-		vdma_channel_init(&s->channel, dev->be, s->stream->channel, &s->stream->list);
-		s->channel.first_irq = net->measure_latency && s->stream->input;
-		r = vdma_channel_wait_started(&s->channel, STARTED_TIMEOUT_MS, err);
-	}
-	if (r == 0)
-		observe(dev->be, channels, net->plan->boundary_channels, net->measure_latency,
-			true);
-	return r;
-}
-
 /*
  * The vendor's order (protocol 5.9 steps 1 to 6): a file for another chip is refused before anything
  * is asked or cleared, one for other clusters afterwards.
@@ -234,7 +187,7 @@ static int select_variant(struct hw_dev *dev, const struct load *load,
 		return r;
 	r = infer_query_info(dev, err);
 	if (r == 0)
-		r = infer_public_code(infer_apps_room(dev, err));
+		r = infer_apps_ready(dev, err);
 	if (r < 0)
 		return r;
 	return hef_select(hef, load->group, dev->info.arch, dev->info.clusters,
@@ -251,6 +204,34 @@ static void tell_network(struct hw_dev *dev, const struct load *load)
 	};
 
 	observe(dev->be, network, &told);
+}
+
+/* Behind the others. */
+static void link_net(struct hw_net *net)
+{
+	struct hw_net **at = &net->dev->nets;
+
+	while (*at)
+		at = &(*at)->next;
+	*at = net;
+}
+
+static void unlink_net(struct hw_net *net)
+{
+	struct hw_net **at = &net->dev->nets;
+
+	while (*at != net)
+		at = &(*at)->next;
+	*at = net->next;
+}
+
+static unsigned int count_nets(const struct hw_dev *dev)
+{
+	unsigned int n = 0;
+
+	for (const struct hw_net *net = dev->nets; net; net = net->next)
+		n++;
+	return n;
 }
 
 static int load_job(struct hw_dev *dev, void *arg, struct hw_error *err)
@@ -274,6 +255,9 @@ static int load_job(struct hw_dev *dev, void *arg, struct hw_error *err)
 	r = infer_chip_usable(dev, err);
 	if (r < 0)
 		return r;
+	if (count_nets(dev) == FW_APPS_MAX)
+		return hw_fail(err, -EBUSY, "%u networks are loaded on %s, more it cannot hold; free one first",
+			       FW_APPS_MAX, dev->info.bdf);
 	tell_network(dev, load);
 	r = select_variant(dev, load, &op, err);
 	if (r == 0)
@@ -294,23 +278,15 @@ static int load_job(struct hw_dev *dev, void *arg, struct hw_error *err)
 		r = infer_choose_function(dev, net, err);
 	if (r < 0)
 		goto err_memory;
-	/* From here on -EBADMSG would not speak of the file any more. */
-	r = infer_public_code(infer_apps_configure(dev, net->plan, err));
+	r = infer_apps_configure(net, err);
 	if (r < 0)
 		goto err_memory; /* nothing moves before ENABLED */
-	/* From here on the chip may raise events about this network. */
-	net->irq_base = dev->chip.irq_count;
-	net->missed_base = dev->chip.irq_missed;
-	net->spurious_base = dev->chip.irq_spurious;
-	dev->net = net;
-	r = start(net, (uint16_t)load->opt.dynamic_batch, err);
-	if (r < 0)
-		goto err_chip;
-	return 0;
-err_chip:
-	dev->net = NULL;
-	stop_dma(dev);
-	infer_apps_unknown(dev);
+	link_net(net);
+	if (!net->take_turns)
+		r = infer_switch_start(net, err);
+	if (r == 0)
+		return 0;
+	unlink_net(net);
 err_memory:
 	free_streams(net);
 	network_free(net->plan, dev->be);
@@ -324,7 +300,6 @@ static int load_hef(struct hw_dev *dev, struct hef *hef, const struct hw_net_opt
 	static const struct hw_net_options none;
 	struct load load = {.opt = opt ? *opt : none};
 	struct hw_net *net;
-	bool claimed;
 	int r;
 
 	load.group = hef_find_group(hef, load.opt.name);
@@ -342,30 +317,20 @@ static int load_hef(struct hw_dev *dev, struct hef *hef, const struct hw_net_opt
 	net->hef = hef;
 	net->dev = dev;
 	net->measure_latency = load.opt.measure_latency;
+	net->dynamic_batch = load.opt.dynamic_batch;
+	net->take_turns = load.opt.take_turns;
 	net->queue_tail = &net->queue;
 	snprintf(net->name, sizeof(net->name), "%s", load.group->name);
 	load.net = net;
 
-	pthread_mutex_lock(&dev->lock);
-	claimed = !dev->net_claimed;
-	dev->net_claimed = true;
-	pthread_mutex_unlock(&dev->lock);
-	if (!claimed) {
-		free_net(net);
-		return hw_fail(err, -EBUSY, "another network is loaded on %s; free it first",
-			       dev->info.bdf);
-	}
-	r = infer_call(dev, load_job, &load, err);
+	r = infer_call_idle(dev, load_job, &load, err);
 	if (r < 0) {
-		pthread_mutex_lock(&dev->lock);
-		dev->net_claimed = false;
-		pthread_mutex_unlock(&dev->lock);
 		hw_fail_context(err, r, "loading %s", net->name);
 		free_net(net);
 		return r;
 	}
-	hw_log(HW_LOG_INFO, "%s: network %s is running, %zu frames in flight", dev->info.bdf, net->name,
-	       net->n_slots);
+	hw_log(HW_LOG_INFO, "%s: network %s is %s, %zu frames in flight", dev->info.bdf, net->name,
+	       net->take_turns ? "ready" : "running", net->n_slots);
 	infer_warn_function(net);
 	*out = net;
 	return 0;
@@ -400,13 +365,12 @@ static int free_job(struct hw_dev *dev, void *arg, struct hw_error *err)
 	struct hw_error canceled;
 
 	(void)err;
-	observe(dev->be, channels, net->plan->boundary_channels, false, false);
-	if (net->dead)
-		infer_apps_unknown(dev); /* what the firmware still knows of it is not to be relied on */
-	stop_dma(dev);
+	/* Of one that does not have the chip nothing moves: its frames were out when it lost it. */
+	if (dev->active == net)
+		infer_switch_stop(dev);
 	hw_fail(&canceled, -ECANCELED, "the network was freed");
 	infer_net_cancel(net, -ECANCELED, &canceled);
-	dev->net = NULL;
+	unlink_net(net);
 	free_streams(net);
 	network_free(net->plan, dev->be);
 	return 0;
@@ -427,9 +391,6 @@ void hw_net_free(struct hw_net *net)
 		pthread_cond_wait(&dev->cond, &dev->lock);
 	pthread_mutex_unlock(&dev->lock);
 	infer_call(dev, free_job, net, NULL);
-	pthread_mutex_lock(&dev->lock);
-	dev->net_claimed = false;
-	pthread_mutex_unlock(&dev->lock);
 	free_net(net);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The application store: headers and contexts as they arrive (protocol 4.1, 4.2, 9.2). */
 #include "mock/sim.h"
+#include "mock/standin.h"
 
 #define APP_HEADER_LEN 32u
 #define NETWORKS_MAX 8u
@@ -21,6 +22,7 @@ void sim_apps_free(struct mock_chip *chip)
 		for (size_t k = 0; k < app->nctx; k++)
 			context_free(&app->ctx[k]);
 		free(app->ctx);
+		standin_put(app->standin);
 		free(app);
 	}
 	chip->napps = 0;
@@ -76,6 +78,7 @@ uint32_t sim_set_header(struct mock_chip *chip, const struct sim_request *req)
 	if (!app)
 		return SIM_STATUS_CONTEXT_MEMORY;
 	*app = parsed;
+	app->standin = standin_get(chip->standin);
 	chip->apps[chip->napps++] = app;
 	return 0;
 }

@@ -40,7 +40,7 @@ struct sim_function *sim_function_new(struct mock_chip *chip)
 		free(fn);
 		return NULL;
 	}
-	fn->onnx = standin_get(chip->standin);
+	fn->onnx = standin_get(chip->apps[chip->run->app]->standin);
 	return fn;
 }
 

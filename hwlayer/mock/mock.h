@@ -139,7 +139,7 @@ struct mock_stream_format {
 	const float *scale, *zero_point; /* real = (stored - zero_point) * scale */
 };
 /*
- * For the applications enabled from now on.  @onnx NULL: the pattern.  Everything is copied.
+ * For the applications configured from now on.  @onnx NULL: the pattern.  Everything is copied.
  * -ENOENT ..., -EBADMSG, -ENOTSUP: the file, -EINVAL: its tensors do not fit the streams, -ENOMEM.
  */
 int mock_chip_set_function(struct mock_chip *chip, const char *onnx,

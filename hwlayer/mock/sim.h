@@ -108,6 +108,7 @@ struct sim_app {
 	size_t nctx;
 	unsigned int dynamic_seen;
 	bool open, complete; /* a context waits for its last chunk; all contexts are there */
+	struct standin *standin; /* what was ordered for microcode when it was configured */
 };
 
 /* ---------------------------------------------------------------------------- runs */
@@ -186,7 +187,7 @@ struct mock_chip {
 	struct sim_run *run, *next_run;
 
 	struct sim_faults faults;
-	struct standin *standin; /* ordered for microcode; NULL: the pattern */
+	struct standin *standin; /* ordered for applications to come; NULL: the pattern */
 	struct mock_stats stats;
 	char fault[256];
 };

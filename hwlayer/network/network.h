@@ -82,6 +82,7 @@ struct network {
 	uint8_t app;                           /* application index */
 	uint8_t cfg_channels;
 	uint8_t header[32];
+#define NETWORK_HEADER_FAST_BATCH 4            /* can_fast_batch_switch (protocol 4.1) */
 	size_t n_inputs, n_outputs;            /* boundary, in the order of the contexts' edge layers */
 	struct network_stream *inputs, *outputs;
 	size_t n_internal;

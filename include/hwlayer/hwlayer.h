@@ -187,7 +187,7 @@ int hw_dev_open(const struct hw_dev_options *opt, struct hw_dev **out, struct hw
  * hw_dev_close - stop the chip and let go of it
  * @dev: the device; NULL is fine.  It is gone afterwards, whatever the chip did.
  *
- * A network still loaded is freed first: frames in flight complete with -ECANCELED, and its handle
+ * Networks still loaded are freed first: frames in flight complete with -ECANCELED, and their handles
  * must not be used any more.  DMA memory is released only after the chip acknowledged that it
  * stopped (or was reset).  No other thread may be in a call on @dev, nor may a callback of it call
  * this.
@@ -233,8 +233,8 @@ int hw_dev_temperature(struct hw_dev *dev, float *ts0, float *ts1, struct hw_err
  * @dev: the device
  * @err: why it failed; may be NULL
  *
- * The way out when a network died and loading again fails: the same device, booted anew.  A network
- * that is loaded dies with -ECANCELED first, as do its frames in flight; free it and load it again.
+ * The way out when a network died and loading again fails: the same device, booted anew.  Networks
+ * that are loaded die with -ECANCELED first, as do their frames in flight; free and load them again.
  * Waits for the boot.  Ends a suspend, too.
  *
  * Return: 0, or as hw_dev_open(); -EINVAL when the device was opened with hw_dev_options.no_boot.
@@ -247,7 +247,7 @@ int hw_dev_reset(struct hw_dev *dev, struct hw_error *err);
  * @dev: the device
  * @err: why it failed; may be NULL
  *
- * For the machine's sleep: a network that is loaded dies with -ECANCELED ("suspended"), the firmware
+ * For the machine's sleep: networks that are loaded die with -ECANCELED ("suspended"), the firmware
  * stops all DMA, interrupts and bus mastering go off.  Until hw_dev_resume() or hw_dev_reset() calls
  * that need the chip are refused with -EIO.  Suspending twice is no error.
  *
@@ -333,15 +333,21 @@ void hw_dev_set_event_callback(struct hw_dev *dev, hw_event_fn fn, void *user);
 /**
  * struct hw_net_options - how to load a network; zero-initialise
  * @name: network group to take from the file, NULL for its default
- * @batch: frames per context pass, 0 means 1
+ * @batch: frames per context pass, 0 means 1, 63 at most; also how many frames of this network the chip
+ *         takes before another network's turn comes, when one waits
  * @input_type: element type the user hands in; HW_TYPE_AUTO is the hardware's (usually u8)
  * @output_type: element type the user gets; HW_TYPE_AUTO is the hardware's
  * @frames_in_flight: frame slots (DMA memory) to set up; 0 chooses 8, and a network whose
  *                    descriptor lists have less room gets fewer
  * @queue_depth: transfers of one frame that a descriptor list has room for, 1 to 127; 0 means 8
- * @dynamic_batch: how many frames of @batch the chip shall take at a time; 0 means all of them
+ * @dynamic_batch: how many frames of @batch the chip shall take at a time.  0 means all of them; of a
+ *                 network of several contexts as many as wait, up to @batch.  Given a number, such a
+ *                 network has its frames wait until that many are there
  * @measure_latency: let the chip interrupt when it takes the first bytes of an input, too, and add up
  *                   hw_net_stats.chip_ns; costs an interrupt a frame
+ * @take_turns: do not start the network before its first frame comes, for one of several that are loaded
+ *              together: starting one stops the one before it.  What starting finds wrong is told by
+ *              that frame then, and not by hw_net_load()
  */
 struct hw_net_options {
 	const char *name;
@@ -352,6 +358,7 @@ struct hw_net_options {
 	uint32_t queue_depth;
 	uint32_t dynamic_batch;
 	bool measure_latency;
+	bool take_turns;
 };
 
 /**
@@ -362,7 +369,11 @@ struct hw_net_options {
  * @out: the network, released with hw_net_free(); untouched on error
  * @err: why it failed; may be NULL
  *
- * A network that was loaded before on the same device must be freed first (-EBUSY).
+ * Up to 32 networks can be loaded on one device (-EBUSY).  The chip runs one at a time and goes to the
+ * next one by itself when frames of that one wait: when the frames that it has are out, after at most
+ * hw_net_options.batch of them, and to the one that waits longest.  Loading waits until the frames on
+ * the chip are out.  A network that dies takes no other one with it, unless the whole chip is in trouble
+ * (too hot, memory errors of its CPU, not answering).
  *
  * Return: 0, or -ENOENT (no such file, or no network group of that name in it; or what else opening
  * a file gives, such as -EACCES), -EBADMSG (not a HEF, corrupted, cut short), -ENOTSUP (a HEF that
@@ -391,8 +402,8 @@ int hw_net_load_mem(struct hw_dev *dev, const void *hef, size_t len,
  * hw_net_free - stop the network and forget it
  * @net: the network; NULL is fine
  *
- * Frames in flight complete with -ECANCELED before this returns, also those of threads that wait in
- * hw_net_run().  After that nothing of the chip's touches the network's memory, and no callback of
+ * Other networks on the device stay and go on.  Frames in flight complete with -ECANCELED before this
+ * returns, also those of threads that wait in hw_net_run().  After that nothing of the chip's touches the network's memory, and no callback of
  * it comes any more.  No call on @net may begin once this was called, except hw_net_submit() from
  * its callbacks, which is refused (-ECANCELED).  Not to be called from a callback.
  */
@@ -440,7 +451,7 @@ const struct hw_tensor_info *hw_net_outputs(const struct hw_net *net, size_t *co
 
 /**
  * typedef hw_done_fn - a frame is finished
- * @status: 0: outputs are filled.  -ETIMEDOUT: its deadline passed.  -ECANCELED: the network was
+ * @status: 0: outputs are filled.  -ETIMEDOUT: its deadline passed, on the chip or before its turn.  -ECANCELED: the network was
  *          freed, or the device was suspended or reset.  -EIO: the chip reported an error, -ENODEV:
  *          it is gone; the network is dead and takes no more frames.  A network on which nothing
  *          moves any more dies with -ETIMEDOUT: hw_net_state() tells that from a late frame.
@@ -479,8 +490,8 @@ struct hw_submit {
  * @frame: what to do; read during the call only
  * @err: why it failed; may be NULL
  *
- * May be called from several threads and from callbacks.  Frames complete in submission order,
- * except those that miss their deadline.
+ * May be called from several threads and from callbacks.  Frames of a network complete in submission
+ * order, except those that miss their deadline.
  *
  * Return: 0, or -EAGAIN (all frame slots are busy: wait for a completion), -EINVAL (something of
  * @frame is NULL), -ECANCELED (the network is being freed, or the device was suspended or reset),
@@ -508,7 +519,7 @@ int hw_net_run(struct hw_net *net, const void *const *inputs, void *const *outpu
  * @submitted: frames taken
  * @completed: frames whose callback got status 0
  * @failed: frames whose callback got another status
- * @interrupts: chip interrupts serviced
+ * @interrupts: chip interrupts serviced while this network had the chip
  * @interrupts_missed: interrupts that were lost or late; the driver found the work by looking
  * @interrupts_spurious: interrupts without a cause; a few are normal
  * @busy_ns: nanoseconds during which at least one frame was on the chip, up to now

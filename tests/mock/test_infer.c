@@ -337,33 +337,6 @@ static void closing_a_device_frees_its_network(void **state)
 	assert_int_equal(crowd.f[0].calls, 1);
 }
 
-static void a_second_network_is_refused(void **state)
-{
-	struct tamper *t;
-	struct hw_dev *dev = open_tampered(&t);
-	struct hw_net *net = load_tiny(dev, 4), *second = NULL;
-	struct hw_error err = {0};
-	size_t len;
-	uint8_t *hef = tiny_hef("tiny", 1.0f, 3, &len);
-	struct frame f;
-
-	(void)state;
-	assert_int_equal(hw_net_load_mem(dev, hef, len, NULL, &second, &err), -EBUSY);
-	assert_null(second);
-	crowd_init();
-	fill(&f, 7);
-	{
-		const void *ins[] = {f.in};
-		void *outs[] = {f.out};
-
-		assert_ok(hw_net_run(net, ins, outs, 5000, &err), &err);
-	}
-	check_own_answer(&f);
-	hw_net_free(net);
-	hw_dev_close(dev);
-	free(hef);
-}
-
 static void a_card_that_goes_away_is_noticed(void **state)
 {
 	struct tamper *t;
@@ -464,7 +437,6 @@ int main(void)
 		cmocka_unit_test(freeing_answers_every_frame_once),
 		cmocka_unit_test(freeing_sends_waiting_threads_home),
 		cmocka_unit_test(closing_a_device_frees_its_network),
-		cmocka_unit_test(a_second_network_is_refused),
 		cmocka_unit_test(a_card_that_goes_away_is_noticed),
 		cmocka_unit_test(running_out_of_dma_memory_gives_everything_back),
 		cmocka_unit_test(names_and_files_that_lead_nowhere),
