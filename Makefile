@@ -5,6 +5,9 @@
 #   make bench      figures of speed (no assertions)
 #   make run        the daemon on the software chip with the default model
 #   make install    DESTDIR=, PREFIX=, LIBDIR=
+#   make kmod       the kernel module hailo_uio; KDIR= of another kernel than the one that runs
+#   make kmod-install-dkms  its sources for DKMS, to DESTDIR/usr/src
+#   make kmod-check the module against Debian's kernels, sparse, checkpatch
 #
 # Knobs: O=dir (out), V=1 (show commands), SAN=1 (ASan+UBSan), SAN=thread (TSan), CC=, DEBUG=1, SHARED=dir
 
@@ -23,7 +26,7 @@ say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' '$(1)' '$(2)')
 PKGS_LIB := libcjson libprotobuf-c libxxhash zlib libcrypto libpci
 PKGS_DAEMON := libmicrohttpd
 PKGS_TEST := cmocka
-ifneq ($(MAKECMDGOALS),clean)
+ifneq ($(filter-out clean kmod kmod-check kmod-install-dkms,$(or $(MAKECMDGOALS),all)),)
 missing := $(shell for p in $(PKGS_LIB) $(PKGS_DAEMON); do pkg-config --exists $$p 2>/dev/null || echo $$p; done)
 ifneq ($(strip $(missing)),)
 $(error missing libraries: $(missing). deploy/install-deps.sh installs what is needed (Debian packages))
@@ -157,9 +160,35 @@ install: all
 	$(if $(MAN8),install -D -m 0644 -t $(SHARE)/man/man8 $(MAN8))
 	$(if $(COMPLETIONS),install -D -m 0644 -t $(SHARE)/bash-completion/completions $(COMPLETIONS))
 
+# The kernel's makefiles read Kbuild here.  They build beside the sources, so they get a copy.
+KDIR ?= /lib/modules/$(shell uname -r)/build
+KMOD_O ?= $(O)/kmod/module
+KMOD_SRCS := Kbuild hwlayer/kmod/hailo_uio.c hwlayer/kmod/hailo_uio.h
+KMOD_ARCH = $(shell sed -n 's/^CONFIG_ARM64=y/arm64/p;s/^CONFIG_X86_64=y/x86_64/p' $(KDIR)/.config)
+KMOD_HOST := $(patsubst aarch64,arm64,$(shell uname -m))
+# Our O= and V= are not the kernel's.  BTF of a module wants the vmlinux that it is for, and pahole.
+KMOD_MAKE = env -u MAKEFLAGS -u O -u V make -C $(KDIR) M=$(abspath $(KMOD_O)) ARCH=$(KMOD_ARCH) CONFIG_DEBUG_INFO_BTF_MODULES= \
+	$(if $(filter-out $(KMOD_HOST),$(KMOD_ARCH)),CROSS_COMPILE=$(if $(filter \
+	arm64,$(KMOD_ARCH)),aarch64,x86_64)-linux-gnu-)
+kmod:
+	$(Q)test -e $(KDIR)/.config || { echo "no kernel headers at $(KDIR): apt-get install" \
+		"linux-headers-$(shell uname -r), or give KDIR=" >&2; exit 1; }
+	$(Q)for f in $(KMOD_SRCS); do cmp -s $$f $(KMOD_O)/$$f || install -D -m 0644 $$f $(KMOD_O)/$$f; done
+	$(Q)$(KMOD_MAKE) $(if $(Q),-s) $(KMOD_FLAGS) modules
+
+# /usr/src is where DKMS looks, whatever PREFIX is.
+DKMS_SRC = $(DESTDIR)/usr/src/hailo-uio-$(VERSION)
+kmod-install-dkms:
+	$(Q)for f in $(KMOD_SRCS); do install -D -m 0644 $$f $(DKMS_SRC)/$$f || exit 1; done
+	$(Q)sed -e 's|@VERSION@|$(VERSION)|' deploy/dkms/dkms.conf.in >$(DKMS_SRC)/dkms.conf
+
+kmod-check:
+	$(Q)tests/kmod/build.sh O=$(O)
+
 clean:
 	rm -rf $(O)
 
+.PHONY: kmod kmod-check kmod-install-dkms
 .PHONY: all tests-build check bench run install clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -5,7 +5,8 @@ set -eu
 build="gcc libc6-dev make pkg-config protobuf-c-compiler libprotobuf-c-dev libonnx-dev libpci-dev
 	libmicrohttpd-dev libcjson-dev libxxhash-dev zlib1g-dev libssl-dev libopenblas-dev curl
 	ca-certificates"
-tests="libcmocka-dev libonnx-testdata python3 clang libclang-rt-14-dev valgrind"
+tests="libcmocka-dev libonnx-testdata python3 clang libclang-rt-14-dev valgrind
+	sparse perl xz-utils gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
 
 case "${1:-}" in
 "") want=$build ;;
