@@ -5,6 +5,9 @@
  */
 #include "mock/sim.h"
 
+#define SWITCH_TIMEOUT_NS 500000000ull /* MODEL: a batch switch waits so long for an idle network  \
+					*/
+
 /* ------------------------------------------------------------------------------- runs */
 
 struct sim_run *sim_active(struct mock_chip *chip)
@@ -35,6 +38,8 @@ void sim_run_free(struct sim_run *run)
 		free(run->in[i].frame);
 	for (unsigned int i = 0; i < run->nout; i++)
 		free(run->out[i].frame);
+	for (unsigned int i = 0; i < CHIP_VDMA_CHANNELS; i++)
+		free(run->inner[i].frame);
 	sim_function_free(run->fn);
 	free(run->stage);
 	free(run);
@@ -93,10 +98,12 @@ static uint32_t open_boundary(struct mock_chip *chip, struct sim_run *run,
 	status = sim_host_buffer_check(&hbi, true);
 	if (status)
 		return status;
-	*s = (struct sim_stream){.ch = (uint8_t)ch, .pattern = hbi.pattern, .port = -1};
+	*s = (struct sim_stream){
+	    .ch = (uint8_t)ch, .pattern = hbi.pattern, .bytes = hbi.pattern, .port = -1};
 	if (!out) {
 		s->stream_index = act->p[20];
 		s->stream_known = true;
+		s->frame_periph = get_le32(act->p + 24);
 	}
 	s->frame = calloc(1, hbi.pattern);
 	if (!s->frame)
@@ -135,6 +142,28 @@ static uint32_t run_activation(struct mock_chip *chip, struct sim_run *run)
 
 /* ---------------------------------------------------------------------------- control */
 
+/* What lives inside contexts is opened anew for another batch, so no frame may be inside. */
+static uint32_t switch_when_idle(struct mock_chip *chip, struct sim_run *run, uint16_t batch)
+{
+	uint64_t give_up = util_now_ns() + SWITCH_TIMEOUT_NS;
+	unsigned int epoch = chip->epoch;
+
+	run->new_batch = batch;
+	sim_engine_kick(chip);
+	while (chip->epoch == epoch && !chip->quit && (chip->run == run || chip->next_run == run)) {
+		if (run->stop || run->failed)
+			return SIM_STATUS_CHANGE_NOT_ALLOWED;
+		if (!run->new_batch)
+			return run->switch_status;
+		if (util_now_ns() >= give_up) {
+			run->new_batch = 0;
+			return SIM_STATUS_NOT_IDLE;
+		}
+		sim_wait(chip, &chip->idle_cond, give_up);
+	}
+	return 0; /* reset meanwhile: nobody will see this answer */
+}
+
 /* The same application again with fast batch switch: channels and their counters stay. */
 static uint32_t switch_batch(struct mock_chip *chip, struct sim_run *run, uint16_t batch)
 {
@@ -147,8 +176,11 @@ static uint32_t switch_batch(struct mock_chip *chip, struct sim_run *run, uint16
 		    !sim_run_stream(run, c->acts[i].p[0]))
 			return FW_STATUS_BAD_CHANNEL;
 	}
-	run->batch = batch;
-	return 0;
+	if (!sim_batch_switch_waits(chip, run)) {
+		run->batch = batch;
+		return 0;
+	}
+	return switch_when_idle(chip, run, batch);
 }
 
 static uint32_t start(struct mock_chip *chip, unsigned int index, uint16_t batch)
@@ -189,8 +221,6 @@ static uint32_t enable(struct mock_chip *chip, unsigned int index, uint16_t batc
 		return FW_STATUS_CONFIG_UNFINISHED;
 	if (chip->faults.too_hot)
 		return SIM_STATUS_TOO_HOT;
-	if (app->dynamic_contexts != 1)
-		return FW_STATUS_UNSUPPORTED_DEVICE; /* stored and checked, but not run */
 	if (batch > app->batch)
 		return FW_STATUS_BAD_BATCH;
 	if (!batch)

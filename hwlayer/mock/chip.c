@@ -164,6 +164,23 @@ void mock_chip_stats(struct mock_chip *chip, struct mock_stats *out)
 	pthread_mutex_unlock(&chip->lock);
 }
 
+bool mock_chip_context_stats(struct mock_chip *chip, unsigned int app, unsigned int context,
+			     struct mock_context_stats *out)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&chip->lock);
+	if (app < chip->napps && chip->apps[app]->complete &&
+	    context < chip->apps[app]->dynamic_contexts) {
+		const struct sim_app *a = chip->apps[app];
+
+		*out = a->ctx[a->nctx - a->dynamic_contexts + context].stats;
+		found = true;
+	}
+	pthread_mutex_unlock(&chip->lock);
+	return found;
+}
+
 void mock_chip_last_fault(struct mock_chip *chip, char *buf, size_t size)
 {
 	pthread_mutex_lock(&chip->lock);

@@ -57,9 +57,10 @@ static const struct fault {
 	[SIM_FAULT_COMPLETION_WRONG] = {"completion-wrong", "[=ahead|back|few]",
 		"an output's processed counter is far ahead (default), far back, or one transfer too few",
 		ARGS_OPTIONAL, count_lies, 1, {0}, {0}, {SIM_COUNT_AHEAD}, -1, 1, false},
-	[SIM_FAULT_CTX_ERROR] = {"ctx-error", "[=STATUS]",
-		"the firmware stops the network during a frame: event 12 (default status 0x4013007c)",
-		ARGS_OPTIONAL, NULL, 1, {1}, {UINT32_MAX}, {0x4013007cu}, -1, 1, false},
+	[SIM_FAULT_CTX_ERROR] = {"ctx-error", "[=STATUS[:CONTEXT]]",
+		"the firmware stops the network during a frame: event 12 (default status 0x4013007c); "
+		"in dynamic context CONTEXT (default: any)",
+		ARGS_OPTIONAL, NULL, 2, {1, 0}, {UINT32_MAX, 1020}, {0x4013007cu}, -1, 1, false},
 	[SIM_FAULT_REMOVED] = {"removed", "",
 		"the card is pulled out: all reads give ones, from then on",
 		ARGS_NONE, NULL, 0, {0}, {0}, {0}, -1, 1, false},
@@ -81,6 +82,12 @@ static const struct fault {
 	[SIM_FAULT_ECC_FATAL] = {"ecc-fatal", "[=BITMAP]",
 		"a memory error of the processors that cannot be corrected (default 0x1000)",
 		ARGS_OPTIONAL, NULL, 1, {1}, {UINT32_MAX}, {0x1000}, -1, 1, false},
+	[SIM_FAULT_CREDITS_WRONG] = {"credits-wrong", "=CH[:N]",
+		"the firmware makes N descriptors (default 1) too few available on internal channel CH",
+		ARGS_REQUIRED, NULL, 2, {0, 1}, {CHIP_VDMA_CHANNELS - 1, 65535}, {0, 1}, -1, 1, false},
+	[SIM_FAULT_CFG_CORRUPT] = {"cfg-corrupt", "[=CONTEXT]",
+		"a byte of what dynamic context CONTEXT (default: any) fetches as configuration is damaged",
+		ARGS_OPTIONAL, NULL, 1, {0}, {1020}, {0}, -1, 1, false},
 };
 /* clang-format on */
 

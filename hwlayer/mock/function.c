@@ -4,40 +4,83 @@
  * The microcode of a compiler's network nobody outside can execute: everything around it happens as
  * ever, and a stand-in makes the outputs, a fixed pattern or an ONNX model (standin.c).
  *
+ * A network of several dynamic contexts has one part for each, with a core of its own that is
+ * configured anew on every pass, and one for its preliminary context.  A single context and its
+ * preliminary one are one part, configured once.
+ *
  * The first bytes of each config channel decide (payload_is_ours()); until a channel has brought
  * them it is undecided, and all channels of a run must say the same.
  */
 #include <stdio.h>
 
+#define XXH_STATIC_LINKING_ONLY
+#include <xxhash.h>
+
+#include "mock/pattern.h"
 #include "mock/payload.h"
 #include "mock/sim.h"
 #include "mock/standin.h"
 
 enum kind { UNDECIDED, PAYLOAD, MICROCODE };
 
-struct sim_function {
-	enum kind kind;
+struct part {
 	struct {
 		enum kind kind;
 		uint8_t head[PAYLOAD_HEAD];
 		size_t have;
+		XXH3_state_t *digest;
+		uint64_t first; /* digest of the first pass */
 	} stream[FW_CFG_CHANNELS_MAX];
+	enum kind kind;
+	bool passed; /* configured completely before */
 	struct core *core;
+};
+
+struct sim_function {
+	size_t nparts;
+	struct part *part, *now;
+	enum kind kind; /* of all parts that were decided */
+	unsigned int threads;
 	struct standin *onnx; /* NULL: the pattern */
-	struct core_port ports[32];
+	struct {
+		uint8_t *bytes; /* a batch of what arrived on it, for the model */
+		bool here;	/* in this pass */
+	} kept[CHIP_VDMA_CHANNELS];
+	struct core_port ports[CHIP_VDMA_CHANNELS];
 	uint32_t frame; /* since ENABLED */
 	char why[96];
 };
 
-struct sim_function *sim_function_new(struct mock_chip *chip)
+static int part_reset(struct sim_function *fn, struct part *p)
+{
+	if (p->core)
+		core_free(p->core);
+	p->core = core_new(fn->threads);
+	p->kind = UNDECIDED;
+	for (unsigned int s = 0; s < FW_CFG_CHANNELS_MAX; s++) {
+		p->stream[s].kind = UNDECIDED;
+		p->stream[s].have = 0;
+		if (!p->stream[s].digest)
+			p->stream[s].digest = XXH3_createState();
+		if (!p->stream[s].digest)
+			return -ENOMEM;
+		XXH3_64bits_reset(p->stream[s].digest);
+	}
+	return p->core ? 0 : -ENOMEM;
+}
+
+struct sim_function *sim_function_new(struct mock_chip *chip, const struct sim_app *app)
 {
 	struct sim_function *fn = calloc(1, sizeof(*fn));
 
 	if (!fn)
 		return NULL;
-	fn->core = core_new(chip->opts.core_threads ? chip->opts.core_threads : 1);
-	if (!fn->core) {
-		free(fn);
+	fn->threads = chip->opts.core_threads ? chip->opts.core_threads : 1;
+	fn->nparts = app->dynamic_contexts > 1 ? 1u + app->dynamic_contexts : 1;
+	fn->part = calloc(fn->nparts, sizeof(*fn->part));
+	fn->now = fn->part;
+	if (!fn->part || part_reset(fn, fn->now)) {
+		sim_function_free(fn);
 		return NULL;
 	}
 	fn->onnx = standin_get(chip->apps[chip->run->app]->standin);
@@ -48,14 +91,32 @@ void sim_function_free(struct sim_function *fn)
 {
 	if (!fn)
 		return;
-	core_free(fn->core);
+	for (size_t i = 0; fn->part && i < fn->nparts; i++) {
+		if (fn->part[i].core)
+			core_free(fn->part[i].core);
+		for (unsigned int s = 0; s < FW_CFG_CHANNELS_MAX; s++)
+			XXH3_freeState(fn->part[i].stream[s].digest);
+	}
+	free(fn->part);
+	for (unsigned int ch = 0; ch < CHIP_VDMA_CHANNELS; ch++)
+		free(fn->kept[ch].bytes);
 	standin_put(fn->onnx);
 	free(fn);
 }
 
+int sim_function_begin(struct sim_function *fn, size_t dynamic)
+{
+	if (fn->nparts == 1)
+		return 0;
+	for (unsigned int ch = 0; !dynamic && ch < CHIP_VDMA_CHANNELS; ch++)
+		fn->kept[ch].here = false;
+	fn->now = &fn->part[1 + dynamic];
+	return part_reset(fn, fn->now);
+}
+
 const char *sim_function_error(const struct sim_function *fn)
 {
-	return fn->why[0] ? fn->why : core_error(fn->core);
+	return fn->why[0] ? fn->why : core_error(fn->now->core);
 }
 
 bool sim_function_is_standin(const struct sim_function *fn)
@@ -63,120 +124,276 @@ bool sim_function_is_standin(const struct sim_function *fn)
 	return fn->kind == MICROCODE;
 }
 
-/* Enough of @stream is known, or no more will come: what is it?  The core gets what was held back. */
+/* ----------------------------------------------------------------------- configuration */
+
+static bool in_preliminary(const struct sim_function *fn)
+{
+	return fn->nparts > 1 && fn->now == fn->part;
+}
+
+/* Enough of @stream is known, or no more will come: what is it?  The core gets what was held back.
+ */
 static int decide(struct sim_function *fn, unsigned int stream)
 {
-	const uint8_t *head = fn->stream[stream].head;
-	size_t have = fn->stream[stream].have;
+	struct part *p = fn->now;
+	const uint8_t *head = p->stream[stream].head;
+	size_t have = p->stream[stream].have;
 	enum kind kind = payload_is_ours(head, have) ? PAYLOAD : MICROCODE;
 
-	fn->stream[stream].kind = kind;
-	if (fn->kind != UNDECIDED && fn->kind != kind) {
+	p->stream[stream].kind = kind;
+	if (kind == PAYLOAD && in_preliminary(fn)) {
 		snprintf(fn->why, sizeof(fn->why),
-			 "channel %u carries %s, another one does not", stream,
-			 kind == PAYLOAD ? "a software chip's network" : "microcode");
+			 "channel %u carries a part of a network before its context", stream);
 		return -EBADMSG;
 	}
-	fn->kind = kind;
-	return kind == PAYLOAD ? core_feed(fn->core, stream, head, have) : 0;
+	if (fn->kind != UNDECIDED && fn->kind != kind) {
+		snprintf(fn->why, sizeof(fn->why), "channel %u carries %s, another one does not",
+			 stream, kind == PAYLOAD ? "a software chip's network" : "microcode");
+		return -EBADMSG;
+	}
+	fn->kind = p->kind = kind;
+	return kind == PAYLOAD ? core_feed(p->core, stream, head, have) : 0;
 }
 
 int sim_function_feed(struct sim_function *fn, unsigned int stream, const uint8_t *data, size_t len)
 {
+	struct part *p = fn->now;
 	size_t n;
 	int r = 0;
 
 	if (fn->why[0])
 		return -EBADMSG;
-	if (fn->stream[stream].kind == UNDECIDED) {
-		n = PAYLOAD_HEAD - fn->stream[stream].have;
+	XXH3_64bits_update(p->stream[stream].digest, data, len);
+	if (p->stream[stream].kind == UNDECIDED) {
+		n = PAYLOAD_HEAD - p->stream[stream].have;
 		n = n < len ? n : len;
-		memcpy(fn->stream[stream].head + fn->stream[stream].have, data, n);
-		fn->stream[stream].have += n;
+		memcpy(p->stream[stream].head + p->stream[stream].have, data, n);
+		p->stream[stream].have += n;
 		data += n;
 		len -= n;
-		if (fn->stream[stream].have == PAYLOAD_HEAD)
+		if (p->stream[stream].have == PAYLOAD_HEAD)
 			r = decide(fn, stream);
 	}
-	if (r == 0 && len && fn->stream[stream].kind == PAYLOAD)
-		r = core_feed(fn->core, stream, data, len);
+	if (r == 0 && len && p->stream[stream].kind == PAYLOAD)
+		r = core_feed(p->core, stream, data, len);
 	return r;
 }
 
 bool sim_function_stream_done(const struct sim_function *fn, unsigned int stream)
 {
-	if (fn->stream[stream].kind == PAYLOAD ||
-	    payload_is_ours(fn->stream[stream].head, fn->stream[stream].have))
-		return core_stream_done(fn->core, stream);
-	return fn->stream[stream].have; /* nobody knows how much microcode there should be */
+	const struct part *p = fn->now;
+
+	if (p->stream[stream].kind == PAYLOAD ||
+	    payload_is_ours(p->stream[stream].head, p->stream[stream].have))
+		return core_stream_done(p->core, stream);
+	return p->stream[stream].have; /* nobody knows how much microcode there should be */
+}
+
+/* The same bytes come on every pass: the host must leave them alone (protocol 5.5). */
+static int compare_pass(struct sim_function *fn)
+{
+	struct part *p = fn->now;
+
+	for (unsigned int s = 0; s < FW_CFG_CHANNELS_MAX; s++) {
+		uint64_t digest = XXH3_64bits_digest(p->stream[s].digest);
+
+		if (p->passed && p->stream[s].first != digest) {
+			snprintf(fn->why, sizeof(fn->why),
+				 "channel %u does not carry what it did on the pass before", s);
+			return -EBADMSG;
+		}
+		p->stream[s].first = digest;
+	}
+	p->passed = true;
+	return 0;
 }
 
 int sim_function_ready(struct sim_function *fn)
 {
+	struct part *p = fn->now;
+
 	if (fn->why[0])
 		return -EBADMSG;
 	for (unsigned int i = 0; i < FW_CFG_CHANNELS_MAX; i++) {
 		int r = 0;
 
-		if (fn->stream[i].kind == UNDECIDED && fn->stream[i].have)
+		if (p->stream[i].kind == UNDECIDED && p->stream[i].have)
 			r = decide(fn, i);
 		if (r)
 			return r;
 	}
-	return fn->kind == MICROCODE ? 0 : core_ready(fn->core);
+	/* One of several contexts may need no configuration of its own. */
+	if (fn->nparts > 1 && p->kind == UNDECIDED && fn->kind != PAYLOAD)
+		fn->kind = p->kind = MICROCODE;
+	return p->kind == MICROCODE ? compare_pass(fn) : core_ready(p->core);
 }
 
 const struct core_port *sim_function_ports(struct sim_function *fn, const struct sim_run *run,
 					   size_t *count)
 {
+	const struct sim_set *sets[] = {&run->from, &run->rows_in, &run->to, &run->rows_out};
 	size_t n = 0;
 
-	if (fn->kind != MICROCODE)
-		return core_ports(fn->core, count);
-	if (fn->onnx)
+	if (fn->now->kind != MICROCODE)
+		return core_ports(fn->now->core, count);
+	if (fn->onnx && fn->nparts == 1)
 		return standin_ports(fn->onnx, count);
 	/* The pattern fits whatever was connected. */
-	for (unsigned int i = 0; i < run->nin + run->nout; i++) {
-		bool out = i >= run->nin;
-		const struct sim_stream *s = out ? &run->out[i - run->nin] : &run->in[i];
+	for (size_t k = 0; k < ARRAY_SIZE(sets); k++) {
+		for (unsigned int i = 0; i < sets[k]->n; i++) {
+			const struct sim_stream *s = sets[k]->s[i];
 
-		if (s->connected)
-			fn->ports[n++] = (struct core_port){s->stream_index, out, s->pattern};
+			if (s->connected)
+				fn->ports[n++] = (struct core_port){
+				    s->stream_index, !sim_is_input(s->ch), (uint32_t)s->bytes};
+		}
 	}
 	*count = n;
 	return fn->ports;
 }
 
-/*
- * Byte i of frame k on channel c (the generator of the golden recordings): (167 i + 59 (i >> 8) +
- * 31 k + 17 c + 5) mod 256.
- */
-static void pattern(uint8_t *out, size_t bytes, uint32_t frame, unsigned int ch)
-{
-	uint32_t first = frame * 31 + ch * 17 + 5, at = 0;
+/* ----------------------------------------------------------------------------- running */
 
-	/* In 256s, of which each byte is its neighbour's plus a constant: large frames want it fast. */
-	for (; bytes - at >= 256; at += 256, first += 59) {
-		for (uint32_t i = 0; i < 256; i++)
-			out[at + i] = (uint8_t)(i * 167 + first);
+static size_t gather_inputs(const struct sim_set *set, struct pattern_input *in, size_t n)
+{
+	for (unsigned int i = 0; i < set->n; i++)
+		in[n++] = (struct pattern_input){set->s[i]->stream_index, set->s[i]->frame,
+						 set->s[i]->bytes};
+	return n;
+}
+
+static void answer(const struct sim_set *set, uint64_t digest)
+{
+	for (unsigned int i = 0; i < set->n; i++)
+		pattern_chained(set->s[i]->frame, set->s[i]->bytes, digest,
+				set->s[i]->stream_index);
+}
+
+static uint64_t digest(const struct sim_function *fn, const struct sim_run *run, bool rows)
+{
+	struct pattern_input in[CHIP_VDMA_CHANNELS];
+	struct pattern_config config;
+	size_t n = gather_inputs(&run->from, in, 0);
+
+	for (unsigned int s = 0; s < FW_CFG_CHANNELS_MAX; s++) {
+		config.preliminary[s] = XXH3_64bits(NULL, 0);
+		if (fn->nparts > 1)
+			config.preliminary[s] = XXH3_64bits_digest(fn->part[0].stream[s].digest);
+		config.context[s] = XXH3_64bits_digest(fn->now->stream[s].digest);
 	}
-	for (uint32_t i = 0; at + i < bytes; i++)
-		out[at + i] = (uint8_t)(i * 167 + first);
+	if (rows)
+		n = gather_inputs(&run->rows_in, in, n);
+	return pattern_digest(&config, in, n);
+}
+
+static int keep_inputs(struct sim_function *fn, const struct sim_run *run)
+{
+	for (unsigned int i = 0; i < run->from.n; i++) {
+		const struct sim_stream *s = run->from.s[i];
+
+		if (s->kind != SIM_BOUNDARY)
+			continue;
+		/* For the largest batch that an ENABLED can ask for later. */
+		if (!fn->kept[s->ch].bytes)
+			fn->kept[s->ch].bytes = malloc(s->bytes * FW_BATCH_MAX);
+		if (!fn->kept[s->ch].bytes)
+			return -ENOMEM;
+		memcpy(fn->kept[s->ch].bytes + s->bytes * run->done, s->frame, s->bytes);
+		fn->kept[s->ch].here = true;
+	}
+	return 0;
+}
+
+static struct sim_stream *boundary_of(struct sim_run *run, const struct core_port *port)
+{
+	struct sim_stream *v = port->output ? run->out : run->in;
+	unsigned int n = port->output ? run->nout : run->nin;
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (v[i].stream_known && v[i].stream_index == port->stream_index)
+			return &v[i];
+	}
+	return NULL;
+}
+
+/* The model wants all inputs at once; contexts bring them one after the other. */
+static int run_model(struct sim_function *fn, struct sim_run *run)
+{
+	const uint8_t *in[CHIP_VDMA_CHANNELS];
+	uint8_t *out[CHIP_VDMA_CHANNELS];
+	unsigned int nin = 0, nout = 0;
+	size_t n;
+	const struct core_port *port = standin_ports(fn->onnx, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		struct sim_stream *s = boundary_of(run, &port[i]);
+
+		if (!s || s->bytes < port[i].bytes)
+			return -EPROTO;
+		if (!port[i].output && !fn->kept[s->ch].here)
+			return -EPROTO; /* an output before the last input */
+		/* An output of another context is computed beside: its frame is not in use now. */
+		if (port[i].output)
+			out[nout++] = s->frame;
+		else
+			in[nin++] = fn->kept[s->ch].bytes + s->bytes * run->done;
+	}
+	return standin_run(fn->onnx, in, out);
+}
+
+static int run_microcode(struct sim_function *fn, struct sim_run *run)
+{
+	bool boundary_out = false;
+	int r = 0;
+
+	if (fn->nparts == 1 && !run->rows_in.n) {
+		if (fn->onnx)
+			return standin_run(fn->onnx, run->core_in, run->core_out);
+		for (unsigned int i = 0; i < run->to.n; i++)
+			pattern_fixed(run->to.s[i]->frame, run->to.s[i]->bytes, fn->frame,
+				      run->to.s[i]->ch);
+		return 0;
+	}
+	for (unsigned int i = 0; i < run->to.n; i++)
+		boundary_out |= run->to.s[i]->kind == SIM_BOUNDARY;
+	answer(&run->to, digest(fn, run, true));
+	if (fn->onnx)
+		r = keep_inputs(fn, run);
+	if (r == 0 && fn->onnx && boundary_out)
+		r = run_model(fn, run);
+	return r;
+}
+
+int sim_function_rows(struct sim_run *run)
+{
+	struct sim_function *fn = run->fn;
+	int r = 0;
+
+	if (fn->now->kind == MICROCODE) {
+		answer(&run->rows_out, digest(fn, run, false));
+		return 0;
+	}
+	/* Rows may depend on those of another pair: after one run for each pair all are right. */
+	for (unsigned int i = 0; r == 0 && i < run->rows_out.n; i++) {
+		r = core_run(fn->now->core, run->core_in, run->core_out);
+		for (unsigned int k = 0; k < run->rows_out.n; k++)
+			memcpy(run->rows_in.s[k]->frame, run->rows_out.s[k]->frame,
+			       run->rows_in.s[k]->bytes);
+	}
+	return r;
 }
 
 int sim_function_run(struct mock_chip *chip, struct sim_run *run)
 {
 	struct sim_function *fn = run->fn;
-	uint32_t frame = fn->frame++;
+	int r;
 
-	for (unsigned int i = 0; chip->opts.on_input && i < run->nin; i++)
-		chip->opts.on_input(chip->opts.on_input_user, run->in[i].ch, run->in[i].frame,
-				    run->in[i].pattern);
-	if (fn->kind != MICROCODE)
-		return core_run(fn->core, run->core_in, run->core_out);
-	if (fn->onnx)
-		return standin_run(fn->onnx, run->core_in, run->core_out);
-	for (unsigned int i = 0; i < run->nout; i++)
-		pattern(run->out[i].frame, run->out[i].pattern, frame, run->out[i].ch);
-	return 0;
+	for (unsigned int i = 0; chip->opts.on_input && i < run->from.n; i++)
+		if (run->from.s[i]->kind == SIM_BOUNDARY)
+			chip->opts.on_input(chip->opts.on_input_user, run->from.s[i]->ch,
+					    run->from.s[i]->frame, run->from.s[i]->pattern);
+	r = fn->now->kind == MICROCODE ? run_microcode(fn, run)
+				       : core_run(fn->now->core, run->core_in, run->core_out);
+	fn->frame++;
+	return r;
 }

@@ -43,7 +43,7 @@ struct mock_opts {
 	 */
 	const char *faults;
 	/*
-	 * For tests: each whole input frame as it arrived, before its inference.  On a thread of the
+	 * For tests: each whole frame of a boundary input as it arrived, before its inference.  On a thread of the
 	 * chip's, without its lock.
 	 */
 	void (*on_input)(void *user, unsigned int ch, const uint8_t *frame, size_t len);
@@ -91,6 +91,16 @@ struct mock_stats {
 	uint64_t cfg_bytes[32];   /* bytes fetched per config channel since ENABLED */
 };
 void mock_chip_stats(struct mock_chip *chip, struct mock_stats *out);
+/* What a dynamic context of application @app did since ENABLED; false if there is none. */
+struct mock_context_stats {
+	uint64_t passes;     /* times that its list ran to the end */
+	uint64_t frames;
+	uint64_t fetches;    /* FETCH_CFG actions, all passes together; likewise the next two */
+	uint64_t cfg_descs, cfg_bytes;
+	uint64_t inner_written, inner_read; /* bytes of streams between contexts and buffered rows */
+};
+bool mock_chip_context_stats(struct mock_chip *chip, unsigned int app, unsigned int context,
+			     struct mock_context_stats *out);
 /* The last reason why the chip stopped a network, "" if none: what a real chip would not tell. */
 void mock_chip_last_fault(struct mock_chip *chip, char *buf, size_t size);
 /* A word of chip memory, for tests; 0 where there is none. */

@@ -39,6 +39,16 @@
 #define SIM_STATUS_WAIT_TIMEOUT 0x40130020u
 #define SIM_STATUS_CHANGE_NOT_ALLOWED 0x4013003eu
 #define SIM_STATUS_CONTEXT_MEMORY 0x4013007au
+#define SIM_STATUS_CREDIT_SIZE 0x40130027u
+#define SIM_STATUS_BUFFER_BYTES 0x40130026u
+#define SIM_STATUS_CREDIT_TYPE 0x4013003au
+#define SIM_STATUS_TWO_LAYERS 0x40130031u
+#define SIM_STATUS_TOO_MANY_DESCS 0x40130034u
+#define SIM_STATUS_CREDITS_LEFT 0x4013004eu
+#define SIM_STATUS_DDR_BUSY 0x40130057u
+#define SIM_STATUS_NOT_IDLE 0x40130072u
+#define SIM_STATUS_FEW_DESCS 0x402d001fu
+#define SIM_STATUS_CHANNEL_BUSY 0x402d000au
 #define SIM_STATUS_BUFFER_TYPE 0x40130066u
 #define SIM_STATUS_CFG_STREAM 0x40130069u
 #define SIM_STATUS_TWO_STREAMS 0x40130032u
@@ -82,7 +92,7 @@ struct sim_chan {
 	bool stuck;	   /* ordered: it moves nothing until it is opened again */
 	bool lies;	   /* ordered: the processed counter is not where it should be */
 	enum sim_count_lie lie;
-	uint32_t behind;   /* descriptors that SIM_COUNT_FEW leaves out */
+	uint32_t behind; /* descriptors that SIM_COUNT_FEW leaves out */
 };
 
 /* ------------------------------------------------------------------- applications */
@@ -98,6 +108,7 @@ struct sim_context {
 	struct buf bytes;
 	struct sim_act *acts;
 	size_t nacts;
+	struct mock_context_stats stats; /* since ENABLED */
 };
 
 struct sim_app {
@@ -113,37 +124,71 @@ struct sim_app {
 
 /* ---------------------------------------------------------------------------- runs */
 
-/* A boundary channel of the active application. */
+enum sim_kind { SIM_BOUNDARY, SIM_INTER_CONTEXT, SIM_DDR };
+
+/*
+ * A channel that carries frames: those at the boundary are opened once, those between contexts and
+ * those of rows buffered in host memory live inside one context.
+ */
 struct sim_stream {
+	enum sim_kind kind;
 	uint8_t ch, stream_index;
 	bool stream_known; /* some action named the stream index */
-	bool connected, resumed;
-	uint32_t pattern; /* bytes of one frame on the wire */
-	uint32_t credits; /* frames granted by FETCH_DATA */
+	bool connected;	   /* takes part in the context that runs */
+	bool resumed, mapped,
+	    dummy;	  /* boundary: may fetch; CHANGE_VDMA_TO_STREAM_MAPPING of this context */
+	uint32_t pattern; /* bytes of one frame on the wire; of buffered rows: one row */
+	uint32_t frame_periph; /* boundary input: what a FETCH_DATA in bytes must say */
+	uint32_t credits;      /* frames granted by FETCH_DATA */
+	uint32_t taken;	       /* frames of this batch that began to move */
+	uint64_t list;
+	uint32_t page, count;
+	uint32_t rows, buffered; /* of a frame; to keep in host memory */
+	uint8_t peer;		 /* DDR input: channel of its output */
 	uint8_t *frame;
-	size_t have; /* bytes of the frame that have moved */
-	int port;    /* of the core, -1 none */
+	size_t bytes; /* of @frame: the pattern, or all rows */
+	size_t have;  /* bytes of the frame that have moved */
+	int port;     /* of the core, -1 none */
+};
+
+/* One direction of what is connected, in the order of its channels. */
+struct sim_set {
+	struct sim_stream *s[32];
+	unsigned int n;
 };
 
 /* One activation of an application; the engine thread owns it from its first step to its end. */
 struct sim_run {
 	unsigned int app;
 	uint16_t batch;
-	bool stop;   /* set by whoever ended it; the engine frees it then */
-	bool failed; /* an event 12 was sent; only RESET helps */
+	uint16_t new_batch;	/* asked for by a batch switch, 0: none */
+	uint32_t switch_status; /* what became of it */
+	bool stop;		/* set by whoever ended it; the engine frees it then */
+	bool failed;		/* an event 12 was sent; only RESET helps */
 	bool streaming, burst, ready, result;
-	size_t ctx, act;     /* where the list stands */
-	uint32_t fetch_left; /* descriptors the current FETCH still waits for */
-	bool in_action;	     /* the current action was begun */
-	uint64_t wake_ns;    /* SLEEP ends then */
-	struct sim_stream in[16], out[16];
+	bool rows_phase,
+	    ddr_started; /* rows of the frame are under way; DDR_BUFFERING_START came */
+	bool multi;	 /* more than one dynamic context */
+	bool entered;	 /* the dynamic context was begun */
+	bool flowing;	 /* FETCH_DATA was done in this context */
+	uint32_t done;	 /* frames of the batch that this context has finished */
+	size_t first_dynamic;
+	size_t ctx, act;		   /* where the list stands */
+	uint32_t fetch_left;		   /* descriptors the current FETCH still waits for */
+	bool in_action;			   /* the current action was begun */
+	uint64_t wake_ns;		   /* SLEEP ends then */
+	struct sim_stream in[16], out[16]; /* boundary */
 	unsigned int nin, nout;
+	struct sim_stream inner[CHIP_VDMA_CHANNELS]; /* by channel number */
+	struct sim_set from,
+	    to; /* what a frame of this context comes from and goes to, without DDR */
+	struct sim_set rows_out, rows_in;      /* DDR, pair by pair */
 	int8_t cfg_stream[CHIP_VDMA_CHANNELS]; /* config stream attached to a channel, -1 none */
 	uint32_t cfg_pattern[CHIP_VDMA_CHANNELS];
 	struct sim_function *fn;
 	uint8_t *stage;
-	const uint8_t *core_in[16];
-	uint8_t *core_out[16];
+	const uint8_t *core_in[CHIP_VDMA_CHANNELS];
+	uint8_t *core_out[CHIP_VDMA_CHANNELS];
 };
 
 /* ------------------------------------------------------------------------- the chip */
@@ -243,7 +288,7 @@ void sim_answer_param(struct sim_answer *a, const void *data, size_t len);
 
 /* log.c: a line into one CPU's log, dropped when it does not fit */
 void sim_log(struct mock_chip *chip, bool core, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 
 /* event.c */
 void sim_event_post(struct mock_chip *chip, enum fw_event event, uint32_t module, bool critical,
@@ -275,19 +320,35 @@ struct sim_run *sim_active(struct mock_chip *chip);
 void sim_quiesce(struct mock_chip *chip);
 void sim_run_free(struct sim_run *run); /* without the lock */
 struct sim_stream *sim_run_stream(struct sim_run *run, unsigned int ch);
+static inline bool sim_is_input(unsigned int ch)
+{
+	return ch < CHIP_VDMA_FIRST_D2H;
+}
 
 /* run.c */
 void *sim_engine_main(void *chip);
+/* Of the context that runs. */
+struct mock_context_stats *sim_run_stats(struct mock_chip *chip, const struct sim_run *run);
+/* Number of the dynamic context that runs, 0 before the first. */
+static inline size_t sim_run_dynamic(const struct sim_run *run)
+{
+	return run->multi && run->ctx > run->first_dynamic ? run->ctx - run->first_dynamic : 0;
+}
 /* Stop the network for good: fault text and event 12. */
 void sim_run_fail(struct mock_chip *chip, struct sim_run *run, uint32_t status, const char *fmt,
 		  ...) __attribute__((format(printf, 4, 5)));
 
 /* function.c: what computes a run's frames.  The engine's, without the lock unless they say so. */
 struct sim_function;
-struct sim_function *sim_function_new(struct mock_chip *chip); /* with the lock; NULL: no memory */
+/* With the lock; NULL: no memory. */
+struct sim_function *sim_function_new(struct mock_chip *chip, const struct sim_app *app);
 void sim_function_free(struct sim_function *fn);
+/* Dynamic context @dynamic begins: what comes from now on configures and feeds its part; -ENOMEM.
+ */
+int sim_function_begin(struct sim_function *fn, size_t dynamic);
 /* As core_feed(), core_stream_done(), core_ready(), core_error(). */
-int sim_function_feed(struct sim_function *fn, unsigned int stream, const uint8_t *data, size_t len);
+int sim_function_feed(struct sim_function *fn, unsigned int stream, const uint8_t *data,
+		      size_t len);
 bool sim_function_stream_done(const struct sim_function *fn, unsigned int stream);
 int sim_function_ready(struct sim_function *fn);
 const char *sim_function_error(const struct sim_function *fn);
@@ -295,11 +356,34 @@ const char *sim_function_error(const struct sim_function *fn);
 bool sim_function_is_standin(const struct sim_function *fn);
 const struct core_port *sim_function_ports(struct sim_function *fn, const struct sim_run *run,
 					   size_t *count);
-/* From @run's gathered inputs to its outputs; 0 or a negative errno. */
+/* From @run's gathered inputs to the rows that the host buffers; 0 or a negative errno. */
+int sim_function_rows(struct sim_run *run);
+/* From @run's gathered inputs, and those rows read back, to its outputs; -EPROTO: too early. */
 int sim_function_run(struct mock_chip *chip, struct sim_run *run);
 
-/* stream.c: move what can be moved of boundary frames; true if something did */
+/* stream.c: move what can be moved of frames; true if something did */
 bool sim_stream_step(struct mock_chip *chip, struct sim_run *run);
+/* Nothing of a frame is inside, so that its streams and its batch may change. */
+bool sim_stream_idle(const struct sim_run *run);
+void sim_channel_failed(struct mock_chip *chip, struct sim_run *run);
+
+/* inner.c: streams between contexts and through host memory (protocol 4.4, 5.8); 0 or a status */
+uint32_t sim_inner_activate(struct mock_chip *chip, struct sim_run *run, const struct sim_act *act);
+uint32_t sim_inner_deactivate(struct mock_chip *chip, struct sim_run *run, const uint8_t *p,
+			      bool only_check);
+uint32_t sim_inner_fetch(struct mock_chip *chip, struct sim_run *run, const uint8_t *p);
+uint32_t sim_ddr_pair(struct sim_run *run, const uint8_t *p);
+void sim_ddr_start(struct mock_chip *chip, struct sim_run *run);
+uint32_t sim_ddr_reset(struct sim_run *run);
+/* @bytes of @s moved: into the context's statistics. */
+void sim_inner_count(struct mock_chip *chip, const struct sim_run *run, const struct sim_stream *s,
+		     size_t bytes);
+/* Send rows to the host and fetch them again; true if something moved. */
+bool sim_rows_step(struct mock_chip *chip, struct sim_run *run, bool *finished);
+/* Run the batch-switching list (protocol 4.6.2) for @run's new batch. */
+void sim_batch_switch(struct mock_chip *chip, struct sim_run *run);
+/* Can it only be run when no frame is inside? */
+bool sim_batch_switch_waits(const struct mock_chip *chip, const struct sim_run *run);
 /* All config bytes arrived and the core took them?  Fails the run and returns false if not. */
 bool sim_core_check(struct mock_chip *chip, struct sim_run *run);
 
@@ -315,6 +399,8 @@ uint32_t sim_host_buffer_check(const struct sim_host_buffer *hbi, bool ring);
 void sim_chan_open(struct mock_chip *chip, unsigned int ch, const struct sim_host_buffer *hbi,
 		   bool ring);
 void sim_chan_abort(struct mock_chip *chip, unsigned int ch);
+/* The firmware makes @n more descriptors of a channel available. */
+void sim_chan_grant(struct mock_chip *chip, unsigned int ch, uint32_t n);
 /* Descriptors that may be consumed now. */
 uint32_t sim_chan_available(const struct sim_chan *c);
 /*

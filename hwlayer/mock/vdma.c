@@ -69,16 +69,33 @@ void sim_chan_abort(struct mock_chip *chip, unsigned int ch)
 	c->dev.avail = c->dev.proc = c->dev.ongoing = 0;
 }
 
+static uint32_t ring_size(const struct sim_chan *c)
+{
+	return c->host.depth ? 1u << c->host.depth : CHIP_LIST_MAX;
+}
+
+void sim_chan_grant(struct mock_chip *chip, unsigned int ch, uint32_t n)
+{
+	struct sim_chan *c = &chip->chan[ch];
+	struct sim_order *o = sim_fault_due_for(chip, SIM_FAULT_CREDITS_WRONG, ch);
+
+	if (o) {
+		sim_fault_strike(chip, o);
+		sim_fault(chip, "channel %u gets %u of %u credits, as ordered", ch,
+			  o->arg[1] < n ? n - o->arg[1] : 0, n);
+		n -= o->arg[1] < n ? o->arg[1] : n;
+	}
+	if (c->linear)
+		c->host.avail = (uint16_t)(c->asked += n);
+	else
+		c->host.avail = (uint16_t)((c->host.avail + n) & (ring_size(c) - 1));
+}
+
 /* An error stops the channel where it is; counters stay, so that one can see where. */
 static void chan_error(struct sim_chan *c, uint8_t code)
 {
 	c->host.err |= code;
 	c->host.ctrl = 0;
-}
-
-static uint32_t ring_size(const struct sim_chan *c)
-{
-	return c->host.depth ? 1u << c->host.depth : CHIP_LIST_MAX;
 }
 
 uint32_t sim_chan_available(const struct sim_chan *c)

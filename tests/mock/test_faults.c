@@ -56,7 +56,7 @@ static void orders_are_checked(void **state)
 		assert_true(strlen(help.help) > 20 && !strchr(help.help, '\n'));
 		n++;
 	}
-	assert_int_equal(n, 19);
+	assert_int_equal(n, 21);
 	/* only of a chip that lives in this process */
 	assert_int_equal(hw_dev_open(&(struct hw_dev_options){.device = "auto", .mock_faults = "removed"},
 				     &dev, &err),
