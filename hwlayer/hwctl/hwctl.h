@@ -3,6 +3,8 @@
 #ifndef HWLAYER_HWCTL_HWCTL_H
 #define HWLAYER_HWCTL_HWCTL_H
 
+#include <limits.h>
+
 #include <cjson/cJSON.h>
 
 #include <hwlayer/manifest.h>
@@ -42,6 +44,10 @@ struct command {
 	const char *help;
 };
 
+int cmd_doctor(const struct options *opt, int argc, char **argv);
+int cmd_bind(const struct options *opt, int argc, char **argv);
+int cmd_unbind(const struct options *opt, int argc, char **argv);
+int cmd_stress(const struct options *opt, int argc, char **argv);
 int cmd_list(const struct options *opt, int argc, char **argv);
 int cmd_info(const struct options *opt, int argc, char **argv);
 int cmd_boot(const struct options *opt, int argc, char **argv);
@@ -99,6 +105,13 @@ bool watch_wait(uint64_t end_ns, unsigned int ms);
 /* fault.c: one --fault ("help": prints the list and ends); is the device one that can have faults? */
 int fault_option(struct options *opt, const char *spec);
 int fault_device(const struct options *opt);
+
+/* host.c: files of this machine, or of the one that a test made under $HW_ROOT */
+const char *host_path(char path[PATH_MAX], const char *name);
+const char *host_sysfs(void);
+int host_cards(struct hw_card **cards, size_t *count, struct hw_error *err);
+/* A PCI address, or the only card there is for NULL and "auto".  -EINVAL: the name makes no sense. */
+int host_choose(const char *name, char bdf[16], struct hw_error *err);
 
 /* hef_json.c */
 struct hef;

@@ -12,6 +12,23 @@ static const struct command commands[] = {
 	{NULL, "list", cmd_list, "", "cards of this machine and software chips",
 	 "Lists every Hailo-8 family card on PCI with its driver and IOMMU group, and the chips in\n"
 	 "software that --device accepts.  Needs no privileges and touches no card.\n"},
+	{NULL, "doctor", cmd_doctor, "[BDF|auto|mock] [--model MODEL.hef]", "from \"is there a card\" to \"an inference ran\"",
+	 "Walks from the PCI bus to an inference, step by step, and says for each step that fails why,\n"
+	 "and the command that mends it.  Exit status 0 only when nothing failed.\n\n"
+	 "  --model MODEL.hef  what to run (default: the model that comes with this package, which is for\n"
+	 "                     chips in software only)\n"
+	 "  --frames N         frames to run (default 50)\n"},
+	{NULL, "bind", cmd_bind, "[BDF] [--driver D] [--force] [--dry-run]", "give a card to the driver that we need",
+	 "Gives the card to vfio-pci behind an IOMMU, to hailo_uio where there is none, and takes it from\n"
+	 "the driver that has it.  Refuses devices that are no Hailo-8, and cards that are in use.  Needs root.\n\n"
+	 "  --driver D    vfio-pci, hailo_uio or hailo (the vendor's)\n"
+	 "  --force       although a process has the card open\n"
+	 "  --dry-run     only print what would be done\n"},
+	{NULL, "unbind", cmd_unbind, "[BDF] [--to-vendor] [--force] [--dry-run]", "take a card from its driver",
+	 "Takes the card from its driver.  Needs root.\n\n"
+	 "  --to-vendor   and give it to the vendor's driver\n"
+	 "  --force       although a process has the card open\n"
+	 "  --dry-run     only print what would be done\n"},
 	{NULL, "info", cmd_info, "[--no-boot]", "open a device and say what it is",
 	 "Opens the device, boots its firmware and prints what IDENTIFY and the extended device\n"
 	 "information answer.\n\n"
