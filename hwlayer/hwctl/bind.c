@@ -29,7 +29,7 @@ static int do_write(void *user, const char *path, const char *text)
 {
 	struct session *s = user;
 	char line[PATH_MAX + 64];
-	int r = s->dry ? 0 : pci_bind_write(NULL, path, text);
+	int r = s->dry ? 0 : pci_bind_write(path, text);
 
 	snprintf(line, sizeof(line), "echo%s%s > %s", text[0] == '\n' ? "" : " ",
 		 text[0] == '\n' ? "" : text, path);

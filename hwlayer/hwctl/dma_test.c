@@ -594,6 +594,43 @@ static void print_answer_json(const struct test *t, const struct verdict *v)
 	print_json(o);
 }
 
+int dma_test_on(const struct options *opt, struct hw_dev *dev, const char *model, long frames,
+		struct dma_outcome *out, struct hw_error *err)
+{
+	struct arguments a = {.model = model, .frames = frames, .in_flight = 8, .timeout = 10000};
+	struct test t = {
+		.opt = opt,
+		.arg = &a,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.cond = PTHREAD_COND_INITIALIZER,
+	};
+	struct hw_net_stats stats = {0};
+	struct verdict v;
+	int r;
+
+	hw_dev_get_info(dev, &t.info);
+	r = run(&t, dev, err);
+	if (r == 0) {
+		judge(&t, &v);
+		hw_net_get_stats(t.net, &stats);
+		*out = (struct dma_outcome){
+			.frames = t.done,
+			.compared = t.compared,
+			.different = t.different,
+			.bytes_in = sum_bytes(&t, true),
+			.bytes_out = sum_bytes(&t, false),
+			.interrupts = stats.interrupts,
+			.interrupts_missed = stats.interrupts_missed,
+			.frames_per_second = t.wall_ns ? (double)t.done * 1e9 / (double)t.wall_ns : 0,
+			.dma_ok = v.frames && v.counters && v.bytes && v.descriptors && v.guards && v.statistics,
+		};
+		memcpy(out->function, t.function, sizeof(out->function));
+	}
+	hw_net_free(t.net);
+	free_test(&t);
+	return r;
+}
+
 int cmd_dma_test(const struct options *opt, int argc, char **argv)
 {
 	struct arguments a = {.frames = 200, .in_flight = 8, .timeout = 10000};

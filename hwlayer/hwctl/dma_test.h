@@ -34,6 +34,22 @@ int dma_count_prepare(struct dma_count *c, struct hw_dev *dev, struct hw_error *
 int dma_count_begin(struct dma_count *c, struct hw_net *net, struct hw_error *err);
 int dma_count_end(struct dma_count *c, struct hw_error *err);
 
+/* -------------------------------------------------------------------- dma_test.c */
+
+/* What a run over an open device came to, for others that want to know. */
+struct dma_outcome {
+	size_t frames, compared, different;
+	uint64_t bytes_in, bytes_out;
+	uint64_t interrupts, interrupts_missed;
+	double frames_per_second;
+	char function[128];
+	bool dma_ok;            /* counters, bytes, descriptors, guards, and a software chip's own count */
+};
+
+/* Run @frames of the network in @model.  0, or why a frame could not be had back. */
+int dma_test_on(const struct options *opt, struct hw_dev *dev, const char *model, long frames,
+		struct dma_outcome *out, struct hw_error *err);
+
 /* ----------------------------------------------------------------- dma_compare.c */
 
 /* The same model on this CPU. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "hef/listing.h"
+#include "hwctl/hef_check.h"
 #include "infer/infer.h"
 
 #define CLUSTERS_8L 0x33u /* of the one Hailo-8L whose answer is known (hef-format 3.5) */
@@ -224,6 +225,29 @@ static int check(struct result *res)
 		return r;
 	r = network_plan(res->hef, res->group, res->op, &res->t.consts, &o, &res->plan, &res->err);
 	return r < 0 ? r : check_streams(res);
+}
+
+int hef_check_memory(const char *path, uint64_t *bytes, struct hw_error *err)
+{
+	struct arguments a = {.path = path, .batch = 1};
+	struct result res = {.arg = &a};
+	struct hef *hef = NULL;
+	enum hef_status status;
+	int r = hef_open(path, &hef, &status, err);
+
+	if (r < 0)
+		return r;
+	a.arch = hef->arch == HEF_ARCH_HAILO8L ? "8l" : "8";
+	assume(&a, &res.t);
+	res.t.software_chip = hef->software_chip;
+	hef_free(hef);
+	r = check(&res);
+	if (r < 0 && err)
+		*err = res.err;
+	*bytes = res.mem.lists + res.mem.config + res.mem.internal + res.mem.frames;
+	network_free(res.plan, NULL);
+	hef_free(res.hef);
+	return r;
 }
 
 /* ----------------------------------------------------------------------------------- answer */

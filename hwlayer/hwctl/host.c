@@ -6,8 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "pci/card.h"
+
+#define MODEL "models/imu-motion.hef"
 
 static const char *root(void)
 {
@@ -27,6 +30,22 @@ const char *host_sysfs(void)
 	static char path[PATH_MAX];
 
 	return host_path(path, "/sys");
+}
+
+const char *host_default_model(char path[PATH_MAX])
+{
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
+	char *slash;
+
+	path[n > 0 ? n : 0] = 0;
+	slash = strrchr(path, '/');
+	if (slash) {
+		snprintf(slash, (size_t)(path + PATH_MAX - slash), "/" MODEL);
+		if (access(path, R_OK) == 0)
+			return path;
+	}
+	snprintf(path, PATH_MAX, "/usr/share/hailo-inference/" MODEL);
+	return path;
 }
 
 int host_cards(struct hw_card **cards, size_t *count, struct hw_error *err)

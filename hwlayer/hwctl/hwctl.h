@@ -47,7 +47,6 @@ struct command {
 int cmd_doctor(const struct options *opt, int argc, char **argv);
 int cmd_bind(const struct options *opt, int argc, char **argv);
 int cmd_unbind(const struct options *opt, int argc, char **argv);
-int cmd_stress(const struct options *opt, int argc, char **argv);
 int cmd_list(const struct options *opt, int argc, char **argv);
 int cmd_info(const struct options *opt, int argc, char **argv);
 int cmd_boot(const struct options *opt, int argc, char **argv);
@@ -76,6 +75,8 @@ void print_json(cJSON *json);
 void print_json_line(cJSON *json);
 /* Open the device that the options name; on failure *status is set and NULL returned. */
 struct hw_dev *open_device(const struct options *opt, bool no_boot, int *status);
+/* Likewise, and leave saying why not to the caller. */
+int open_device_quietly(const struct options *opt, bool no_boot, struct hw_dev **dev, struct hw_error *err);
 cJSON *device_json(const struct hw_dev_info *info);
 /* An option's number, or usage_error() and -1. */
 long number_option(const char *name, const char *text, long min, long max);
@@ -112,6 +113,9 @@ const char *host_sysfs(void);
 int host_cards(struct hw_card **cards, size_t *count, struct hw_error *err);
 /* A PCI address, or the only card there is for NULL and "auto".  -EINVAL: the name makes no sense. */
 int host_choose(const char *name, char bdf[16], struct hw_error *err);
+
+/* The model that comes with this package: that of the build tree when the program lies in one. */
+const char *host_default_model(char path[PATH_MAX]);
 
 /* hef_json.c */
 struct hef;

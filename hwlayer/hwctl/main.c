@@ -232,22 +232,29 @@ void print_json_line(cJSON *json)
 	cJSON_Delete(json);
 }
 
-struct hw_dev *open_device(const struct options *opt, bool no_boot, int *status)
+int open_device_quietly(const struct options *opt, bool no_boot, struct hw_dev **dev, struct hw_error *err)
 {
 	struct hw_dev_options o = {
 		.device = opt->device, .firmware = opt->firmware, .no_boot = no_boot,
 		.mock_onnx = opt->mock_onnx, .mock_hw_consts = opt->mock_hw_consts,
 		.mock_layout = opt->mock_layout, .mock_max_page = opt->mock_max_page,
 		.mock_faults = opt->faults, .record = opt->record, .record_mmio = opt->record_mmio};
-	struct hw_dev *dev = NULL;
-	struct hw_error err = {0};
 	struct ticker *t;
 	int r;
 
 	interrupt_catch();
 	t = ticker_start(opt, no_boot ? "opening" : "booting");
-	r = hw_dev_open(&o, &dev, &err);
+	r = hw_dev_open(&o, dev, err);
 	ticker_stop(t);
+	return r;
+}
+
+struct hw_dev *open_device(const struct options *opt, bool no_boot, int *status)
+{
+	struct hw_dev *dev = NULL;
+	struct hw_error err = {0};
+	int r = open_device_quietly(opt, no_boot, &dev, &err);
+
 	if (r < 0) {
 		report(opt, r, &err);
 		/* Whatever is wrong with it, it is the device or its firmware. */

@@ -16,12 +16,11 @@
 
 #define PROBE_MS 2000 /* a driver may be probed in the background */
 
-int pci_bind_write(void *user, const char *path, const char *text)
+int pci_bind_write(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC), r = 0;
 	size_t len = strlen(text);
 
-	(void)user;
 	if (fd < 0)
 		return -errno;
 	errno = 0;
@@ -31,7 +30,7 @@ int pci_bind_write(void *user, const char *path, const char *text)
 	return r;
 }
 
-int pci_bind_modprobe(void *user, const char *module, struct hw_error *err)
+int pci_bind_modprobe(const char *program, const char *module, struct hw_error *err)
 {
 	/* posix_spawn() wants them writable and leaves them alone */
 	char *argv[] = {(char *)(uintptr_t)"modprobe", (char *)(uintptr_t)module, NULL};
@@ -39,10 +38,9 @@ int pci_bind_modprobe(void *user, const char *module, struct hw_error *err)
 	int status = 0, r;
 	pid_t pid;
 
-	(void)user;
-	r = posix_spawn(&pid, "/sbin/modprobe", NULL, NULL, argv, env);
+	r = posix_spawn(&pid, program, NULL, NULL, argv, env);
 	if (r)
-		return hw_fail(err, -r, "cannot run /sbin/modprobe: %s (apt install kmod)", strerror(r));
+		return hw_fail(err, -r, "cannot run %s: %s (apt install kmod)", program, strerror(r));
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return hw_fail(err, -errno, "modprobe %s: %s", module, strerror(errno));

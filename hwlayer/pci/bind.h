@@ -32,9 +32,9 @@ struct pci_bind {
 	void *user;
 };
 
-/* The real means, and the module of a driver. */
-int pci_bind_write(void *user, const char *path, const char *text);
-int pci_bind_modprobe(void *user, const char *module, struct hw_error *err);
+/* The real means (@program is /sbin/modprobe), and the module of a driver. */
+int pci_bind_write(const char *path, const char *text);
+int pci_bind_modprobe(const char *program, const char *module, struct hw_error *err);
 const char *pci_bind_module(const char *driver);
 
 /* vfio-pci behind an IOMMU, hailo_uio where there is none. */

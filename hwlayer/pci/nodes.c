@@ -41,7 +41,7 @@ static bool read_node(const char *dir, struct pci_node *node)
 	return node->path[0];
 }
 
-/* DIR/*: each with a node becomes one of @nodes. */
+/* Each folder of @dir that has a node becomes one of @nodes. */
 static size_t nodes_below(const char *dir, struct pci_node *nodes, size_t n)
 {
 	char path[PATH_MAX];
