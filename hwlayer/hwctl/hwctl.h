@@ -47,6 +47,7 @@ struct command {
 int cmd_doctor(const struct options *opt, int argc, char **argv);
 int cmd_bind(const struct options *opt, int argc, char **argv);
 int cmd_unbind(const struct options *opt, int argc, char **argv);
+int cmd_stress(const struct options *opt, int argc, char **argv);
 int cmd_list(const struct options *opt, int argc, char **argv);
 int cmd_info(const struct options *opt, int argc, char **argv);
 int cmd_boot(const struct options *opt, int argc, char **argv);

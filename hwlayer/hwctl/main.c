@@ -66,6 +66,16 @@ static const struct command commands[] = {
 	 "  --in-flight N      frames on the chip at a time (default 8)\n"
 	 "  --timeout MS       deadline of a frame (default 10000)\n"
 	 "  --onnx FILE        the model that MODEL.hef was made from: compare the answers\n"},
+	{NULL, "stress", cmd_stress, "[MODEL.hef] [--seconds N] [--frames N] [--threads N]",
+	 "many threads, every answer checked",
+	 "Runs a model from several threads and compares every answer with the first one to the same\n"
+	 "input.  When the network dies it resets the chip, loads again and goes on.  Ends with status 1\n"
+	 "when one answer was wrong or one frame was lost.  Default: the model of this package, 10 seconds.\n\n"
+	 "  --seconds N        how long\n"
+	 "  --frames N         how many frames; with --seconds whichever ends first\n"
+	 "  --threads N        how many threads (default 4)\n"
+	 "  --timeout MS       deadline of a frame (default 10000)\n"
+	 "  --onnx FILE        the model that MODEL.hef was made from: compare the first answers with it\n"},
 	{"fw", "info", cmd_fw_info, "FILE", "take a firmware image apart",
 	 "Checks the image by the rules a card is booted with and prints versions and sizes.\n"},
 	{"hef", "build", cmd_hef_build, "MODEL.onnx -o MODEL.hef --manifest M.json --calibrate F...",
