@@ -239,7 +239,7 @@ static void a_greedy_network_starves_nobody(void **state)
 	greedy_enough = true;
 	pthread_mutex_unlock(&crowd.lock);
 	wait_answers(4);
-	assert_true(greedy_frames >= 20); /* nor did the other one starve it */
+	assert_true(greedy_frames >= 19); /* nor did the other one starve it: one between any two */
 	assert_int_equal(greedy_bad, 0);
 	close_rig(&rig);
 }
