@@ -80,7 +80,7 @@ $(O)/hailo-inferenced: $(DAEMON_OBJS) $(LIB)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(DAEMON_OBJS) $(LIB) $(LIBS) $(shell pkg-config --libs $(PKGS_DAEMON))
 
 # Inner loops that are worth -O3 (and vectorising) whatever the rest is built with.
-$(O)/hwlayer/mock/core_kernels.o $(O)/hwlayer/onnx/kernels.o: CFLAGS += -O3
+$(O)/hwlayer/mock/core_kernels.o $(O)/hwlayer/onnx/kernels.o $(O)/hwlayer/host/%.o: CFLAGS += -O3
 
 $(O)/%.o: %.c | $(GEN_SRCS)
 	$(call say,CC,$<)

@@ -154,6 +154,11 @@ static const struct {
     [HEF_OP_SOFTMAX] = {"SOFTMAX Op", "Softmax-Post-Process", "", false},
 };
 
+const char *hef_op_name(const struct hef_op *op)
+{
+	return op->boxes_only ? kinds[op->kind].boxes_only : kinds[op->kind].name;
+}
+
 uint32_t hef_pixels(double v)
 {
 	/* NaN compares false with everything. */
@@ -167,8 +172,7 @@ static void op_lines(const struct hef_op *op, struct buf *out, unsigned int inde
 	uint64_t total = (uint64_t)op->max_per_class * op->classes;
 
 	line(out, indent, "%s", kinds[op->kind].op);
-	line(out, indent, "Name: %s",
-	     op->boxes_only ? kinds[op->kind].boxes_only : kinds[op->kind].name);
+	line(out, indent, "Name: %s", hef_op_name(op));
 	if (thresholds) {
 		line(out, indent, "Score threshold: %.3f", op->score_threshold);
 		line(out, indent, "IoU threshold: %.2f", op->iou_threshold);

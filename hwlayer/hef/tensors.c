@@ -6,6 +6,7 @@
 
 /* 6.9 */
 #define BOX_FLOATS 5u        /* y_min, x_min, y_max, x_max, score */
+#define SCORED_BOX_BYTES 22u
 #define MASKED_BOX_BYTES 38u
 #define BATCH_OF_MASKS 2u    /* 5.13: max_accumulated_mask_size = image * 2 */
 
@@ -143,10 +144,16 @@ static uint64_t by_class_frame(uint32_t classes, uint32_t max_per_class)
 	return cap32(mul(mul(classes, add(1, mul(BOX_FLOATS, max_per_class))), sizeof(float)));
 }
 
-static void put_nms_vstream(struct walk *w, const struct hef_layer *l)
+uint64_t hef_by_score_frame(uint64_t max_total)
+{
+	return cap32(add(2, mul(max_total, SCORED_BOX_BYTES)));
+}
+
+void hef_nms_tensor(const struct hef_layer *l, struct hef_tensor *out)
 {
 	const struct hef_nms *n = l->fused ? &l->fused->nms : &l->nms;
-	struct hef_tensor t = {
+
+	*out = (struct hef_tensor){
 	    .name = l->fused ? l->fused->name : l->name,
 	    .input = l->input,
 	    .type = HW_TYPE_F32,
@@ -156,8 +163,15 @@ static void put_nms_vstream(struct walk *w, const struct hef_layer *l)
 	    .layer = l,
 	};
 
-	t.max_total = cap32(mul(t.classes, t.max_per_class));
-	t.max_frame = by_class_frame(t.classes, t.max_per_class);
+	out->max_total = cap32(mul(out->classes, out->max_per_class));
+	out->max_frame = by_class_frame(out->classes, out->max_per_class);
+}
+
+static void put_nms_vstream(struct walk *w, const struct hef_layer *l)
+{
+	struct hef_tensor t;
+
+	hef_nms_tensor(l, &t);
 	put_once(w, &t);
 }
 
@@ -212,7 +226,7 @@ static void boxes_only(const struct hef_op *op, struct hef_tensor *t)
 	t->features = cap32((v8 ? 4 : 5) + (uint64_t)op->classes);
 }
 
-static void put_nms_op(struct walk *w, const struct hef_op *op)
+static void nms_op_tensor(const struct hef_op *op, struct hef_tensor *out)
 {
 	struct hef_tensor t = {
 	    .name = op->output,
@@ -233,11 +247,11 @@ static void put_nms_op(struct walk *w, const struct hef_op *op)
 		t.order = HW_ORDER_HAILO_NMS_WITH_BYTE_MASK;
 		t.max_frame = cap32(add(2, add(mul(t.max_total, MASKED_BOX_BYTES), masks)));
 	}
-	put(w, &t);
+	*out = t;
 }
 
 /* 5.15 */
-static void put_logits_op(struct walk *w, const struct hef_op *op)
+static void logits_op_tensor(const struct hef_op *op, struct hef_tensor *out)
 {
 	const struct hef_layer *l = op->inputs[0];
 	enum hw_order order = hef_default_order(l->order);
@@ -258,10 +272,18 @@ static void put_logits_op(struct walk *w, const struct hef_op *op)
 	t.order = op->out_order ? (enum hw_order)op->out_order : order;
 	if (op->out_type)
 		t.type = (enum hw_type)op->out_type;
-	put(w, &t);
+	*out = t;
 }
 
-static bool feeds_op(const struct hef_core_op *op, const struct hef_layer *l)
+void hef_op_tensor(const struct hef_op *op, struct hef_tensor *out)
+{
+	if (op->kind == HEF_OP_ARGMAX || op->kind == HEF_OP_SOFTMAX)
+		logits_op_tensor(op, out);
+	else
+		nms_op_tensor(op, out);
+}
+
+bool hef_feeds_op(const struct hef_core_op *op, const struct hef_layer *l)
 {
 	for (size_t i = 0; i < op->n_ops; i++) {
 		for (size_t k = 0; k < op->ops[i].n_inputs; k++) {
@@ -328,7 +350,7 @@ static size_t collect(struct walk *w, bool input, bool vstreams)
 			found++;
 			if (!vstreams)
 				layer_streams(w, l);
-			else if (!feeds_op(w->op, l))
+			else if (!hef_feeds_op(w->op, l))
 				layer_vstreams(w, l);
 		}
 	}
@@ -355,12 +377,10 @@ static int list(const struct hef_group *group, const char *network, bool vstream
 	n_in = w.list.len / sizeof(struct hef_tensor);
 	outputs = collect(&w, false, vstreams);
 	for (size_t i = 0; vstreams && i < w.op->n_ops; i++) {
-		const struct hef_op *op = &w.op->ops[i];
+		struct hef_tensor t;
 
-		if (op->kind == HEF_OP_ARGMAX || op->kind == HEF_OP_SOFTMAX)
-			put_logits_op(&w, op);
-		else
-			put_nms_op(&w, op);
+		hef_op_tensor(&w.op->ops[i], &t);
+		put(&w, &t);
 	}
 	*out = (struct hef_tensors){w.list.len / sizeof(*out->v), (void *)w.list.ptr};
 	if (w.list.failed)

@@ -196,11 +196,10 @@ int host_layout_init(const struct hef_layer *layer, enum hw_type type, enum hw_o
 			       "its own",
 			       layer->name);
 	if (layer->has_nms)
-		return hw_fail(
-		    err, -ENOTSUP,
-		    "layer \"%.100s\" delivers boxes of an NMS on the chip, which are not "
-		    "converted yet",
-		    layer->name);
+		return hw_fail(err, -ENOTSUP,
+			       "layer \"%.100s\" delivers boxes of an NMS on the chip, which are no "
+			       "tensor",
+			       layer->name);
 	r = init_types(layer, type, &l, err);
 	if (r < 0)
 		return r;

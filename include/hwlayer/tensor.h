@@ -111,8 +111,17 @@ struct hw_quant {
  * @order: element order the user hands in or gets
  * @quant: the stream's quantisation; applied by the library when @type is HW_TYPE_F32 and the
  *         hardware's is not
- * @elements: height * width * features
+ * @elements: how many numbers of @type a frame is: height * width * features, or with detections by
+ *            class classes * (1 + 5 * max_per_class); 0 where a frame is no array of one type
  * @frame_bytes: bytes of one user frame
+ * @classes: of detections, how many classes there are; 0 for any other tensor, as the next four
+ * @max_per_class: most detections of one class, by class
+ * @max_total: most detections in all, by score and with masks
+ * @image_height: rows of the image that masks are cut from, 0 without masks
+ * @image_width: its columns
+ *
+ * Detections have one of the orders HW_ORDER_HAILO_NMS_BY_CLASS, HW_ORDER_HAILO_NMS_BY_SCORE and
+ * HW_ORDER_HAILO_NMS_WITH_BYTE_MASK and no shape; hw_detections_read() takes their frames apart.
  */
 struct hw_tensor_info {
 	char name[HW_NAME_MAX];
@@ -122,7 +131,44 @@ struct hw_tensor_info {
 	struct hw_quant quant;
 	size_t elements;
 	size_t frame_bytes;
+	uint32_t classes, max_per_class, max_total;
+	uint32_t image_height, image_width;
 };
+
+/**
+ * struct hw_detection - an object that a detector found
+ * @y_min: top edge of its box, as all edges a fraction of the image's size
+ * @x_min: left edge
+ * @y_max: bottom edge
+ * @x_max: right edge
+ * @score: how sure the network is
+ * @class_id: what it is
+ * @mask: one byte for each pixel of the box, 1 where the object is; inside the frame that was read;
+ *        NULL without masks
+ * @mask_height: rows of the mask; its first is that of the image on which @y_min lies, or the next
+ * @mask_width: bytes of a row
+ */
+struct hw_detection {
+	float y_min, x_min, y_max, x_max, score;
+	uint32_t class_id;
+	const uint8_t *mask;
+	uint32_t mask_height, mask_width;
+};
+
+/**
+ * hw_detections_read - take a frame of detections apart
+ * @info: the output that @frame is of
+ * @frame: hw_tensor_info.frame_bytes bytes, as hw_net_run() filled them
+ * @out: filled with as many as there is room for; may be NULL when @max is 0
+ * @max: room in @out
+ *
+ * Detections keep the order they have in the frame: class by class and best first in each, or best
+ * first.  Never reads beyond the frame, whatever it holds.
+ *
+ * Return: how many the frame has; 0 too when @info is no output of detections.
+ */
+size_t hw_detections_read(const struct hw_tensor_info *info, const void *frame,
+			  struct hw_detection *out, size_t max);
 
 #ifdef __cplusplus
 }
