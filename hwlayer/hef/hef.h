@@ -316,6 +316,8 @@ enum hw_order hef_default_order(enum hw_order hw);
 
 /* Bytes of one transfer (protocol 5.2): frame aligned to 8; NMS as described there. */
 uint32_t hef_transfer_bytes(const struct hef_layer *layer);
+/* NMS on the chip whose frames take several transfers, as many as there are boxes or bursts */
+bool hef_nms_in_pieces(const struct hef_layer *layer);
 /* Transfers that make one frame (protocol 5.2): 1 except for on-chip NMS. */
 uint32_t hef_transfers_per_frame(const struct hef_layer *layer);
 

@@ -128,6 +128,11 @@ static bool whole_frame_bursts(const struct hef_nms *n)
 	return n->burst && n->burst_size > n->max_boxes;
 }
 
+bool hef_nms_in_pieces(const struct hef_layer *l)
+{
+	return l->has_nms && !whole_frame_bursts(&l->nms);
+}
+
 static uint64_t nms_chunks(const struct hef_nms *n)
 {
 	return n->division_factor ? n->division_factor : 1;

@@ -36,7 +36,9 @@ struct test {
 	size_t n_in, n_out;
 	uint8_t **inputs;                /* INPUTS x n_in */
 	uint8_t **answers;               /* INPUTS x n_out: the first answer to each input */
-	uint8_t **expected, **raw;       /* n_out: for answers that are the pattern */
+	uint8_t **expected;              /* n_out: for answers that are the pattern */
+	size_t n_raw;
+	uint8_t **raw;                   /* a frame for each stream, in the file's order */
 	bool answered[INPUTS];
 	struct ticket *tickets;
 	pthread_mutex_t lock;            /* what follows, and the tickets */
@@ -152,16 +154,17 @@ static void free_test(struct test *t)
 	free_frames(t->inputs, INPUTS * t->n_in);
 	free_frames(t->answers, INPUTS * t->n_out);
 	free_frames(t->expected, t->n_out);
-	free_frames(t->raw, t->n_out);
+	free_frames(t->raw, t->n_raw);
 	dma_reference_free(t->reference);
 }
 
 /* The bytes of one transfer on each output's channel. */
 static int alloc_raw(struct test *t, struct hw_error *err)
 {
-	t->raw = calloc(t->n_out, sizeof(*t->raw));
-	for (size_t i = 0; t->raw && i < t->n_out; i++) {
-		t->raw[i] = malloc(t->net->outputs[i].stream->transfer);
+	t->n_raw = t->net->n_outputs;
+	t->raw = calloc(t->n_raw, sizeof(*t->raw));
+	for (size_t i = 0; t->raw && i < t->n_raw; i++) {
+		t->raw[i] = malloc(t->net->plan->outputs[i].transfer);
 		if (!t->raw[i])
 			return hw_fail(err, -ENOMEM, "no memory for frames");
 	}
@@ -212,14 +215,15 @@ static int prepare(struct test *t, struct hw_error *err)
 /* What a chip in software answers for a network that it cannot execute (docs/mock.md). */
 static void make_pattern(struct test *t, size_t frame)
 {
-	for (size_t i = 0; i < t->n_out; i++) {
+	for (size_t i = 0; i < t->net->n_outputs; i++) {
 		const struct infer_stream *s = &t->net->outputs[i];
 
 		for (size_t b = 0; b < s->stream->transfer; b++)
-			t->raw[i][b] = (uint8_t)(b * 167 + (b >> 8) * 59 + frame * 31 +
-						 s->stream->channel * 17u + 5);
-		host_layout_from_hw(&s->layout, t->raw[i], t->expected[i]);
+			t->raw[s->index][b] = (uint8_t)(b * 167 + (b >> 8) * 59 + frame * 31 +
+							s->stream->channel * 17u + 5);
 	}
+	/* On the device's thread, as all that touches the network's host_net after it was loaded. */
+	host_net_collect(t->net->host, (const void *const *)t->raw, (void *const *)t->expected, NULL);
 }
 
 /* With the lock: compare with the pattern, or with the first answer to the same input, or be that. */

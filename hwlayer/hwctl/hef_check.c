@@ -44,6 +44,8 @@ struct result {
 	const struct hef_group *group;
 	const struct hef_core_op *op;   /* NULL: refused before it was chosen */
 	struct network *plan;           /* NULL: refused before it was made */
+	struct host_net *host;          /* likewise */
+	bool raw_only;                  /* refused for what comes after the chip's own outputs */
 	struct memory mem;
 	enum hef_status status;
 	struct hw_error err;            /* why it does not run */
@@ -186,20 +188,26 @@ static void count_memory(const struct network *plan, uint32_t in_flight, struct 
 	}
 }
 
+/* As loading would, and if it would refuse an op: as with raw outputs */
+static int check_host(struct result *res)
+{
+	const struct host_options usual = {0}, raw = {.raw_outputs = true};
+	int r = host_net_new(res->group, res->op, &usual, &res->host, &res->err);
+
+	if (r == 0)
+		return infer_check_streams(res->host, res->plan, &res->err);
+	if (res->op->n_ops && host_net_new(res->group, res->op, &raw, &res->host, NULL) == 0)
+		res->raw_only = infer_check_streams(res->host, res->plan, NULL) == 0;
+	return r;
+}
+
 static int check_streams(struct result *res)
 {
-	const struct network *plan = res->plan;
+	int r = check_host(res);
 
-	for (size_t i = 0; i < plan->n_inputs + plan->n_outputs; i++) {
-		const struct network_stream *s =
-			i < plan->n_inputs ? &plan->inputs[i] : &plan->outputs[i - plan->n_inputs];
-		struct host_layout layout;
-		int r = infer_layout(s->layer, HW_TYPE_AUTO, &layout, &res->err);
-
-		if (r < 0)
-			return r;
-	}
-	count_memory(plan, (uint32_t)res->arg->in_flight, &res->mem);
+	if (r < 0)
+		return r;
+	count_memory(res->plan, (uint32_t)res->arg->in_flight, &res->mem);
 	return res->mem.slots ? 0
 			      : hw_fail(&res->err, -ENOTSUP, "a frame does not fit the descriptor lists");
 }
@@ -255,11 +263,10 @@ int hef_check_memory(const char *path, uint64_t *bytes, struct hw_error *err)
 /* What does not keep a file from running, but a user should know. */
 static const char *note(const struct result *res)
 {
+	if (res->raw_only)
+		return "the chip's own outputs can be had: hwctl run --raw, hw_net_options.raw_outputs";
 	if (!res->runs)
 		return NULL;
-	if (res->op->n_ops)
-		return "its post-processing (NMS, argmax, softmax) is left to you: the outputs are the "
-		       "chip's own";
 	if (res->t.arch == HW_ARCH_HAILO8 && res->hef->arch == HEF_ARCH_HAILO8L &&
 	    !res->hef->software_chip)
 		return "it was compiled for a Hailo-8L: on a Hailo-8 it runs, but slower than it could";
@@ -446,6 +453,7 @@ int cmd_hef_check(const struct options *opt, int argc, char **argv)
 	/* Out of memory says nothing about the file. */
 	r = r == 0 ? EXIT_OK : r == -ENOMEM ? EXIT_FAILED : EXIT_BAD_FILE;
 out:
+	host_net_free(res.host);
 	network_free(res.plan, NULL);
 	hef_free(res.hef);
 	hw_dev_close(res.t.dev);

@@ -62,6 +62,25 @@ static void leave(struct hw_net *net)
 	pthread_mutex_unlock(&dev->lock);
 }
 
+/* The user's frames into the slot's DMA memory */
+static void fill_slot(struct hw_net *net, const struct infer_slot *slot, const void *const *inputs)
+{
+	void *frames[CHIP_VDMA_CHANNELS];
+
+	for (size_t i = 0; i < net->n_inputs; i++) {
+		const struct infer_stream *s = &net->inputs[i];
+
+		frames[s->index] = (uint8_t *)s->mem.virt + infer_slot_offset(s, slot->index);
+	}
+	host_net_fill(net->host, inputs, frames);
+	for (size_t i = 0; i < net->n_inputs; i++) {
+		const struct infer_stream *s = &net->inputs[i];
+
+		backend_dma_sync(net->dev->be, &s->mem, infer_slot_offset(s, slot->index),
+				 s->stream->transfer, true);
+	}
+}
+
 static int submit(struct hw_net *net, const struct hw_submit *frame, struct hw_error *err)
 {
 	struct hw_dev *dev = net->dev;
@@ -90,14 +109,8 @@ static int submit(struct hw_net *net, const struct hw_submit *frame, struct hw_e
 	slot->answered = false;
 	slot->done = frame->done;
 	slot->user = frame->user;
-	memcpy(slot->outputs, frame->outputs, net->n_outputs * sizeof(*slot->outputs));
-	for (size_t i = 0; i < net->n_inputs; i++) {
-		const struct infer_stream *s = &net->inputs[i];
-		size_t off = infer_slot_offset(s, slot->index);
-
-		host_layout_to_hw(&s->layout, frame->inputs[i], (uint8_t *)s->mem.virt + off);
-		backend_dma_sync(dev->be, &s->mem, off, s->stream->transfer, true);
-	}
+	memcpy(slot->outputs, frame->outputs, net->host->n_outputs * sizeof(*slot->outputs));
+	fill_slot(net, slot, frame->inputs);
 
 	pthread_mutex_lock(&dev->lock);
 	r = check_alive(net, err);
@@ -369,17 +382,26 @@ static void launch(struct hw_net *net, struct infer_slot *slot)
 	}
 }
 
+/* What the chip wrote into the user's frames */
+static int collect(struct hw_net *net, const struct infer_slot *slot, struct hw_error *err)
+{
+	const void *frames[CHIP_VDMA_CHANNELS];
+
+	for (size_t i = 0; i < net->n_outputs; i++) {
+		const struct infer_stream *s = &net->outputs[i];
+		size_t off = infer_slot_offset(s, slot->index);
+
+		backend_dma_sync(net->dev->be, &s->mem, off, s->stream->transfer, false);
+		frames[s->index] = (uint8_t *)s->mem.virt + off;
+	}
+	return host_net_collect(net->host, frames, slot->outputs, err);
+}
+
 static void finish(struct hw_net *net, struct infer_slot *slot)
 {
-	if (!slot->answered) {
-		for (size_t i = 0; i < net->n_outputs; i++) {
-			const struct infer_stream *s = &net->outputs[i];
-			size_t off = infer_slot_offset(s, slot->index);
+	struct hw_error err;
+	int r = slot->answered ? 0 : collect(net, slot, &err);
 
-			backend_dma_sync(net->dev->be, &s->mem, off, s->stream->transfer, false);
-			host_layout_from_hw(&s->layout, (uint8_t *)s->mem.virt + off, slot->outputs[i]);
-		}
-	}
 	net->order_first = (net->order_first + 1) % ARRAY_SIZE(net->by_order);
 	net->order_count--;
 	if (!net->order_count) {
@@ -395,13 +417,16 @@ static void finish(struct hw_net *net, struct infer_slot *slot)
 		void *user = slot->user;
 
 		pthread_mutex_lock(&net->dev->lock);
-		net->stats.completed++;
-		if (net->measure_latency)
+		if (r < 0)
+			net->stats.failed++;
+		else
+			net->stats.completed++;
+		if (net->measure_latency && r == 0)
 			net->stats.chip_ns += util_now_ns() - slot->begun_ns;
 		slot->state = SLOT_FREE;
 		pthread_cond_broadcast(&net->dev->cond);
 		pthread_mutex_unlock(&net->dev->lock);
-		done(0, NULL, user);
+		done(r, r < 0 ? &err : NULL, user);
 	}
 }
 

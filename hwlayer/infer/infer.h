@@ -14,7 +14,7 @@
 
 #include "chip/chip.h"
 #include "hef/hef.h"
-#include "host/layout.h"
+#include "host/net.h"
 #include "network/network.h"
 #include "vdma/vdma.h"
 
@@ -56,10 +56,10 @@ struct hw_dev {
 	unsigned int next_app;       /* FW_APPS_MAX: they have to be sent first */
 };
 
-/* One stream of a network, from the user's tensor to its channel. */
+/* One stream of a network: what host_net makes frames for, or of, and its channel. */
 struct infer_stream {
 	struct network_stream *stream;
-	struct host_layout layout;
+	size_t index;                /* of it, among the network's inputs or outputs in the file's order */
 	struct vdma_channel channel;
 	struct backend_dma mem;      /* all slots, one after another */
 	size_t guard, stride;
@@ -80,7 +80,7 @@ struct infer_slot {
 	uint64_t submit_ns, launch_ns, deadline_ns;
 	uint64_t begun_ns;           /* its input was seen to move; 0: not yet */
 	bool answered;               /* its user was told already (timed out) */
-	void **outputs;              /* user frames, one for each output */
+	void **outputs;              /* user frames, one for each output of the user's */
 	hw_done_fn done;
 	void *user;
 	struct infer_slot *next;     /* submission queue */
@@ -92,8 +92,9 @@ struct hw_net {
 	struct network *plan;
 	char name[HW_NAME_MAX];
 	char *function;              /* hw_net_function() */
-	size_t n_inputs, n_outputs;
-	struct infer_stream *inputs, *outputs;   /* in the user's order */
+	size_t n_inputs, n_outputs;              /* streams */
+	struct infer_stream *inputs, *outputs;
+	struct host_net *host;                   /* what its user sees, and how it is made */
 	struct hw_tensor_info *input_info, *output_info;
 	size_t n_slots;
 	struct infer_slot *slots;
@@ -117,7 +118,7 @@ struct hw_net {
 	uint64_t missed_base, spurious_base;
 	uint64_t looked_ns;          /* counters were read without an interrupt */
 	struct hw_net_stats stats;   /* dev->lock */
-	struct hef *hef;             /* layouts point into its layers */
+	struct hef *hef;             /* @host points into its layers */
 };
 
 /* Run @fn on the owner thread and wait for it.  Must not be called from that thread. */
@@ -141,9 +142,8 @@ int infer_dev_open(struct backend *be, const struct chip_boot_options *boot, boo
 		   struct hw_dev **out, struct hw_error *err);
 
 /* net.c, pure: what hwctl hef check asks beforehand */
-/* -ENOTSUP: a stream of that kind cannot be handed to a user. */
-int infer_layout(const struct hef_layer *layer, enum hw_type type, struct host_layout *out,
-		 struct hw_error *err);
+/* Do they speak of the same streams, and can frames come on each?  -ENOTSUP */
+int infer_check_streams(const struct host_net *host, const struct network *plan, struct hw_error *err);
 /* DMA memory of one frame on a stream. */
 size_t infer_slot_bytes(const struct network_stream *s);
 /* As many frames as wanted (0: 8) and every ring and FIFO can hold (protocol 6.3, 6.5). */

@@ -33,6 +33,7 @@ static void free_net(struct hw_net *net)
 	free(net->outputs);
 	free(net->input_info);
 	free(net->output_info);
+	host_net_free(net->host);
 	free(net->function);
 	hef_free(net->hef);
 	free(net);
@@ -49,7 +50,10 @@ static int position(const struct hef_group *group, const char *name)
 	return (int)group->n_outputs_order;
 }
 
-/* Outputs go to the user in the file's sorted order (hef-format 4.5), inputs in the contexts'. */
+/*
+ * Outputs go to the user in the file's sorted order (hef-format 4.5), inputs in the contexts'.  Where
+ * each is a stream of its own the streams have the same order, so that people find them.
+ */
 static void sort_outputs(struct hw_net *net, const struct hef_group *group)
 {
 	for (size_t i = 1; i < net->n_outputs; i++) {
@@ -66,58 +70,77 @@ static void sort_outputs(struct hw_net *net, const struct hef_group *group)
 	}
 }
 
-int infer_layout(const struct hef_layer *layer, enum hw_type type, struct host_layout *out,
-		 struct hw_error *err)
+static void init_stream(struct infer_stream *s, struct network_stream *stream, size_t index,
+			size_t guard)
 {
-	if (layer->shape != HEF_SHAPE_INFO || layer->has_nms)
-		return hw_fail(err, -ENOTSUP,
-			       "%s is a %s layer, which this version cannot convert for a user",
-			       layer->name,
-			       layer->has_nms			   ? "NMS"
-			       : layer->shape == HEF_SHAPE_MUX ? "mux"
-							       : "multi-planar");
-	return host_layout_init(layer, type, HW_ORDER_AUTO, out, err);
+	s->stream = stream;
+	s->index = index;
+	s->guard = guard;
+	s->stride = infer_slot_bytes(stream) + guard;
 }
 
-static int init_stream(struct infer_stream *s, struct network_stream *stream, enum hw_type type,
-		       size_t guard, struct hw_tensor_info *info, struct hw_error *err)
+/* What its user hands in and gets; both sides list streams in the same order. */
+static int init_host(struct hw_net *net, const struct load *load, struct hw_error *err)
 {
-	int r = infer_layout(stream->layer, type, &s->layout, err);
+	const struct hw_net_options *o = &load->opt;
+	const struct host_options opt = {
+		.input_type = o->input_type,
+		.output_type = o->output_type,
+		.input_order = o->input_order,
+		.output_order = o->output_order,
+		.nms_order = o->nms_order,
+		.raw_outputs = o->raw_outputs,
+	};
+	int r = host_net_new(load->group, net->plan->op, &opt, &net->host, err);
 
 	if (r < 0)
 		return r;
-	s->stream = stream;
-	s->guard = guard;
-	s->stride = infer_slot_bytes(stream) + guard;
-	*info = s->layout.user;
-	return 0;
+	net->input_info = calloc(net->host->n_inputs, sizeof(*net->input_info));
+	net->output_info = calloc(net->host->n_outputs, sizeof(*net->output_info));
+	if (!net->input_info || !net->output_info)
+		return hw_fail(err, -ENOMEM, "no memory for the network's tensors");
+	for (size_t i = 0; i < net->host->n_inputs; i++)
+		net->input_info[i] = net->host->inputs[i].info;
+	for (size_t i = 0; i < net->host->n_outputs; i++)
+		net->output_info[i] = net->host->outputs[i].info;
+	return infer_check_streams(net->host, net->plan, err);
+}
+
+int infer_check_streams(const struct host_net *host, const struct network *plan, struct hw_error *err)
+{
+	bool same = host->n_in_streams == plan->n_inputs && host->n_out_streams == plan->n_outputs;
+
+	for (size_t i = 0; same && i < plan->n_inputs; i++)
+		same = host->in_streams[i] == plan->inputs[i].layer;
+	for (size_t i = 0; same && i < plan->n_outputs; i++) {
+		const struct hef_layer *l = plan->outputs[i].layer;
+
+		same = host->out_streams[i] == l;
+		if (same && hef_nms_in_pieces(l))
+			return hw_fail(err, -ENOTSUP,
+				       "the NMS on the chip \"%s\" delivers its boxes in several transfers for "
+				       "a frame, which this version cannot receive",
+				       l->name);
+	}
+	return same ? 0 : hw_fail(err, -ENOTSUP, "the network has streams that no user could fill");
 }
 
 static int init_streams(struct hw_net *net, const struct load *load, struct hw_error *err)
 {
 	struct network *plan = net->plan;
-	int r = 0;
 
 	net->inputs = calloc(plan->n_inputs, sizeof(*net->inputs));
 	net->outputs = calloc(plan->n_outputs, sizeof(*net->outputs));
-	net->input_info = calloc(plan->n_inputs, sizeof(*net->input_info));
-	net->output_info = calloc(plan->n_outputs, sizeof(*net->output_info));
-	if (!net->inputs || !net->outputs || !net->input_info || !net->output_info)
+	if (!net->inputs || !net->outputs)
 		return hw_fail(err, -ENOMEM, "no memory for the network's streams");
 	net->n_inputs = plan->n_inputs;
 	net->n_outputs = plan->n_outputs;
-	for (size_t i = 0; r == 0 && i < net->n_inputs; i++)
-		r = init_stream(&net->inputs[i], &plan->inputs[i], load->opt.input_type,
-				net->dev->frame_guard, &net->input_info[i], err);
-	for (size_t i = 0; r == 0 && i < net->n_outputs; i++)
-		r = init_stream(&net->outputs[i], &plan->outputs[i], load->opt.output_type,
-				net->dev->frame_guard, &net->output_info[i], err);
-	if (r < 0)
-		return r;
-	sort_outputs(net, load->group);
+	for (size_t i = 0; i < net->n_inputs; i++)
+		init_stream(&net->inputs[i], &plan->inputs[i], i, net->dev->frame_guard);
 	for (size_t i = 0; i < net->n_outputs; i++)
-		net->output_info[i] = net->outputs[i].layout.user;
-	return 0;
+		init_stream(&net->outputs[i], &plan->outputs[i], i, net->dev->frame_guard);
+	sort_outputs(net, load->group);
+	return init_host(net, load, err);
 }
 
 size_t infer_slot_bytes(const struct network_stream *s)
@@ -154,7 +177,7 @@ static int alloc_slots(struct hw_net *net, uint32_t wanted, struct hw_error *err
 		return hw_fail(err, -ENOMEM, "no memory for frame slots");
 	for (size_t i = 0; i < net->n_slots; i++) {
 		net->slots[i].index = (unsigned int)i;
-		net->slots[i].outputs = calloc(net->n_outputs, sizeof(void *));
+		net->slots[i].outputs = calloc(net->host->n_outputs, sizeof(void *));
 		if (!net->slots[i].outputs)
 			return hw_fail(err, -ENOMEM, "no memory for frame slots");
 	}
@@ -408,13 +431,13 @@ const char *hw_net_function(const struct hw_net *net)
 
 const struct hw_tensor_info *hw_net_inputs(const struct hw_net *net, size_t *count)
 {
-	*count = net->n_inputs;
+	*count = net->host->n_inputs;
 	return net->input_info;
 }
 
 const struct hw_tensor_info *hw_net_outputs(const struct hw_net *net, size_t *count)
 {
-	*count = net->n_outputs;
+	*count = net->host->n_outputs;
 	return net->output_info;
 }
 

@@ -336,7 +336,14 @@ void hw_dev_set_event_callback(struct hw_dev *dev, hw_event_fn fn, void *user);
  * @batch: frames per context pass, 0 means 1, 63 at most; also how many frames of this network the chip
  *         takes before another network's turn comes, when one waits
  * @input_type: element type the user hands in; HW_TYPE_AUTO is the hardware's (usually u8)
- * @output_type: element type the user gets; HW_TYPE_AUTO is the hardware's
+ * @output_type: element type the user gets; HW_TYPE_AUTO is the hardware's.  Detections are
+ *               HW_TYPE_F32, a network that has them takes this or HW_TYPE_AUTO
+ * @input_order: element order the user hands in; HW_ORDER_AUTO is each input's own (docs/tensors.md)
+ * @output_order: element order the user gets, of tensors; HW_ORDER_AUTO is each output's own
+ * @nms_order: how detections come: HW_ORDER_HAILO_NMS_BY_CLASS, which HW_ORDER_AUTO means, or
+ *             HW_ORDER_HAILO_NMS_BY_SCORE where the host computes them
+ * @raw_outputs: the outputs are the chip's own; what the file leaves to the host after them (NMS,
+ *               argmax, softmax) is the user's business
  * @frames_in_flight: frame slots (DMA memory) to set up; 0 chooses 8, and a network whose
  *                    descriptor lists have less room gets fewer
  * @queue_depth: transfers of one frame that a descriptor list has room for, 1 to 127; 0 means 8
@@ -354,6 +361,10 @@ struct hw_net_options {
 	uint32_t batch;
 	enum hw_type input_type;
 	enum hw_type output_type;
+	enum hw_order input_order;
+	enum hw_order output_order;
+	enum hw_order nms_order;
+	bool raw_outputs;
 	uint32_t frames_in_flight;
 	uint32_t queue_depth;
 	uint32_t dynamic_batch;
@@ -455,6 +466,8 @@ const struct hw_tensor_info *hw_net_outputs(const struct hw_net *net, size_t *co
  *          freed, or the device was suspended or reset.  -EIO: the chip reported an error, -ENODEV:
  *          it is gone; the network is dead and takes no more frames.  A network on which nothing
  *          moves any more dies with -ETIMEDOUT: hw_net_state() tells that from a late frame.
+ *          -EBADMSG: the detections that the chip delivered for this frame make no sense; -ENOMEM: no
+ *          memory to make its outputs.  The next frame may do better.
  * @err: sentence behind a @status other than 0, valid during the call; NULL when @status is 0
  * @user: hw_submit.user
  *

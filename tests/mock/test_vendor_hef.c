@@ -475,7 +475,7 @@ static void crowded(const struct vendor_file *file, enum mock_arch arch, uint32_
 	/* No input was lost, doubled or exchanged: those on an NHWC wire lie there as they are. */
 	assert_int_equal(rig.seen.n, frames);
 	wire = rig.net->inputs[0].stream->transfer;
-	for (uint32_t k = 0; rig.net->inputs[0].layout.hw_order == HW_ORDER_NHWC && k < frames &&
+	for (uint32_t k = 0; rig.net->inputs[0].stream->layer->order == HW_ORDER_NHWC && k < frames &&
 			     k < ARRAY_SIZE(rig.seen.sha); k += 5) {
 		uint8_t *want = calloc(1, wire);
 		char sha[65];
