@@ -2,6 +2,7 @@
 #
 #   make            library, hwctl, hailo-inferenced, default model
 #   make check      all tests; last line "N passed, N failed, N skipped"
+#   make vm-check   real kernels in virtual machines, the x86-64 case; vm-check-all: every case
 #   make bench      figures of speed (no assertions)
 #   make run        the daemon on the software chip with the default model
 #   make install    DESTDIR=, PREFIX=, LIBDIR=
@@ -131,6 +132,14 @@ tests-build: $(TEST_BINS)
 check: all tests-build
 	$(Q)$(TEST_ENV) tests/run.sh $(TEST_BINS) $(TEST_SCRIPTS)
 
+# Real kernels, with the chip as a PCIe device of QEMU (docs/vm-testing.md); VM="CASE/CHECK ..." chooses.
+VM ?= x86-vtd
+vm-check: all
+	$(Q)$(TEST_ENV) /usr/bin/python3 tests/vm/run.py $(VM)
+
+vm-check-all:
+	$(Q)$(MAKE) --no-print-directory vm-check VM=
+
 BENCH_BINS := $(patsubst %.c,$(O)/%,$(wildcard tests/bench/bench_*.c))
 bench: all $(BENCH_BINS)
 	$(Q)for b in $(BENCH_BINS); do $(TEST_ENV) $$b || exit 1; done
@@ -189,7 +198,7 @@ clean:
 	rm -rf $(O)
 
 .PHONY: kmod kmod-check kmod-install-dkms
-.PHONY: all tests-build check bench run install clean FORCE
+.PHONY: all tests-build check vm-check vm-check-all bench run install clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 

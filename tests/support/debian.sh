@@ -7,6 +7,7 @@
 #   debian.sh names ARCH REGEX           package names, oldest version first
 #   debian.sh unpack DIR NAME:ARCH...    those packages
 #   debian.sh sysroot ARCH DIR NAME...   those packages and all they depend on
+#   debian.sh source DIR NAME            the sources of a package, into DIR
 set -euo pipefail
 
 cache=${HAILO_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/hailo-inference}/apt
@@ -112,8 +113,16 @@ sysroot)
 			done
 		done
 	;;
+source)
+	dir=$2
+	mkdir -p "$cache/sources"
+	(cd "$cache/sources" && apt_of amd64 apt-get source --download-only "$3" >&2)
+	rm -rf "$dir"
+	# shellcheck disable=SC2012
+	dpkg-source --no-check --no-copy -x "$(ls -t "$cache/sources/$3"_*.dsc | head -1)" "$dir" >/dev/null
+	;;
 *)
-	sed -n '3,9s/^# \{0,1\}//p' "$0" >&2
+	sed -n '3,10s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 	;;
 esac

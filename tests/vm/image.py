@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""An initramfs: a newc cpio archive of files from here and there, with the libraries they need."""
+import os
+import re
+import stat
+import subprocess
+
+LIB_DIRS = ("lib/{t}", "usr/lib/{t}", "lib/{t}/systemd", "usr/lib/{t}/systemd", "lib/systemd",
+            "usr/lib/{t}/openblas-pthread", "lib64", "lib")
+
+
+class Image:
+    """Collects entries by name, so that whatever comes later wins."""
+
+    def __init__(self, triplet, roots):
+        """@roots: folders that libraries come from, the first that has one wins."""
+        self.entries = {}
+        self.lib_dirs = [os.path.join(r, d.format(t=triplet)) for r in roots for d in LIB_DIRS]
+
+    def _parents(self, name):
+        while (name := os.path.dirname(name)) and name not in self.entries:
+            self.entries[name] = (stat.S_IFDIR | 0o755, b"")
+
+    def folder(self, name, mode=0o755):
+        self._parents(name)
+        self.entries[name] = (stat.S_IFDIR | mode, b"")
+
+    def link(self, name, target):
+        self._parents(name)
+        self.entries[name] = (stat.S_IFLNK | 0o777, target.encode())
+
+    def data(self, name, content, mode=0o644):
+        self._parents(name)
+        self.entries[name] = (stat.S_IFREG | mode, content)
+
+    def file(self, name, path):
+        with open(path, "rb") as f:
+            self.data(name, f.read(), stat.S_IMODE(os.stat(path).st_mode))
+
+    def program(self, name, path):
+        """A program or library, its loader and all the libraries it asks for."""
+        self.file(name, path)
+        text = subprocess.run(["readelf", "-dlW", path], check=True, capture_output=True, text=True)
+        for loader in re.findall(r"interpreter: /([^]]+)", text.stdout):
+            self._library(loader, os.path.basename(loader))
+        for lib in re.findall(r"\(NEEDED\).*\[([^]]+)\]", text.stdout):
+            self._library("lib/" + lib, lib)
+
+    def _library(self, name, lib):
+        if name in self.entries:
+            return
+        for folder in self.lib_dirs:
+            path = os.path.join(folder, lib)
+            # A sysroot's absolute link would lead to this machine's file.
+            if os.path.islink(path) and os.readlink(path).startswith("/"):
+                continue
+            if os.path.isfile(path):
+                self.program(name, path)
+                return
+        raise FileNotFoundError(f"{lib}: not in {', '.join(self.lib_dirs)}")
+
+    def write(self, path):
+        with open(path, "wb") as f:
+            for i, (name, (mode, content)) in enumerate(
+                    [*self.entries.items(), ("TRAILER!!!", (0, b""))]):
+                raw = name.encode() + b"\0"
+                fields = [i, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(raw), 0]
+                head = b"070701" + "".join(f"{x:08x}" for x in fields).encode() + raw
+                f.write(head + b"\0" * (-len(head) % 4) + content + b"\0" * (-len(content) % 4))
+
+
+def module_order(folder, names):
+    """[(file below folder)] of the named kernel modules and all they need, in load order."""
+    base = os.path.join(folder, "lib/modules", os.listdir(os.path.join(folder, "lib/modules"))[0])
+    needs = {}
+    with open(os.path.join(base, "modules.dep"), encoding="utf-8") as f:
+        for line in f:
+            path, deps = line.split(":")
+            needs[path] = deps.split()
+    by_name = {re.sub(r"\.ko.*", "", os.path.basename(p)).replace("-", "_"): p for p in needs}
+    order = []
+    for name in names:
+        path = by_name.get(name.replace("-", "_"))
+        if path is None:
+            raise FileNotFoundError(f"no module {name} in {base}")
+        # modules.dep lists what is needed last first
+        order += [p for p in [*reversed(needs[path]), path] if p not in order]
+    return [os.path.join(base, p) for p in order]

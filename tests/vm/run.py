@@ -1,0 +1,356 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Real kernels in virtual machines, with the software chip as a PCIe device.
+
+usage: run.py [CASE[/CHECK]...]     default: all; --list names them
+       run.py CASE -- COMMAND       a shell command in the guest, the card bound to its driver
+
+One line for each check, with its time; what the guest said when one fails.  Needs OUT, TOP and
+HAILO_SHARED (make vm-check sets them).  docs/vm-testing.md
+"""
+import glob
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from itertools import zip_longest
+
+from image import Image, module_order
+from machine import Gone, Machine
+
+TOP, OUT = os.environ["TOP"], os.environ["OUT"]
+SHARED = os.environ.get("HAILO_SHARED", "")
+HERE = os.path.join(TOP, "tests/vm")
+VM = os.path.join(OUT, "vm")
+TRIPLET = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
+BOOT_LIMIT = 120
+CHECK_LIMIT = 120
+
+VTD = ["-device", "intel-iommu,intremap=on,caching-mode=on"]
+VFIO = ["vfio", "vfio_iommu_type1", "vfio-pci"]
+
+# The service runs as hailo-inference with the one group that udev's rules give the card to.
+GUEST_FILES = {
+    "etc/passwd": "root:x:0:0:root:/:/bin/sh\nhailo-inference:x:990:990::/:/bin/sh\n",
+    "etc/group": "root:x:0:\nhailo:x:991:hailo-inference\nhailo-inference:x:990:\n",
+}
+
+PROGRAMS = ["boot", "boot_mmio", "dma_test", "infer", "vendor_hefs", "daemon"]
+TROUBLE = ["sigkill", "two_processes", "irq_lost", "function_reset", "unbind", "unplug"]
+# Checks in which the chip shall meet addresses that lead nowhere.
+STRAY = {"iommu_fault"}
+
+CASES = {
+    "x86-vtd": {
+        "arch": "amd64", "kernel": "amd64", "options": VTD, "cmdline": "intel_iommu=on",
+        "modules": VFIO, "driver": "vfio-pci", "checks": ["model", "probe"],
+    },
+}
+
+
+def prepare(*args):
+    subprocess.run([os.path.join(HERE, "prepare.sh"), VM, *args], check=True)
+
+
+def build_initrd(case, checks, folder):
+    arch = case["arch"]
+    kernel = os.path.join(VM, "kernel", case["kernel"])
+    root = os.path.join(VM, "root", arch)
+    image = Image(TRIPLET[arch], ["/", root] if arch == "amd64" else [root])
+    for name in ("proc", "sys", "dev", "tmp", "run", "bin"):
+        image.folder(name)
+    image.file("bin/busybox", os.path.join(root, "bin/busybox"))
+    image.file("init", os.path.join(HERE, "guest/init"))
+    image.file("checks", os.path.join(HERE, "guest/checks"))
+    lines = []
+    for path in module_order(kernel, case["modules"]):
+        name = "modules.d/" + os.path.basename(path)
+        image.file(name, path)
+        lines.append("/" + name)
+    image.data("modules", ("\n".join(lines) + "\n").encode())
+    compiler = {"amd64": "gcc", "arm64": "aarch64-linux-gnu-gcc"}[arch]
+    for source in glob.glob(HERE + "/guest/*.c"):
+        prog = os.path.join(folder, os.path.basename(source)[:-2])
+        subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-D_GNU_SOURCE",
+                        "-o", prog, source], check=True)
+        image.file("bin/" + os.path.basename(prog), prog)
+    for prog in ("hwctl", "hailo-inferenced"):
+        image.program("bin/" + prog, os.path.join(OUT, prog))
+    for path in glob.glob(os.path.join(VM, "expect/*")):
+        image.file("expect/" + os.path.basename(path), path)
+    for path in hefs():
+        image.file("hefs/" + os.path.basename(path), path)
+    image.file("models/imu-motion.hef", os.path.join(OUT, "models/imu-motion.hef"))
+    image.file("models/imu-motion.json", os.path.join(OUT, "models/imu-motion.json"))
+    image.file("data/sample-walk.json", os.path.join(TOP, "deploy/models/sample-walk.json"))
+    for name, text in GUEST_FILES.items():
+        image.data(name, text.encode())
+    settings = {"CHECKS": " ".join(checks), "DRIVER": case["driver"], "COMMAND": case.get("command", "")}
+    image.data("case", "".join(f"{k}={shlex.quote(v)}\n" for k, v in settings.items()).encode())
+    path = os.path.join(folder, "initrd")
+    image.write(path)
+    return path
+
+
+def hefs():
+    """Real ones that a Hailo-8 runs."""
+    return sorted(glob.glob(os.path.join(SHARED, "data/hef/*.hailo8.v*.hef")))
+
+
+def hwctl(*args):
+    done = subprocess.run([os.path.join(OUT, "hwctl"), *args], check=True, capture_output=True)
+    return done.stdout.decode()
+
+
+def accesses(path, start=0):
+    """Register accesses of a --record-mmio file, without times; polls of one register joined."""
+    with open(path, encoding="utf-8") as f:
+        f.seek(start)
+        rows = [line.split("\t")[1:6] for line in f if not line.startswith("time_s")]
+    return [r for i, r in enumerate(rows) if i == 0 or r != rows[i - 1]]
+
+
+def expect():
+    """What the chip in software answers inside of one process, in VM/expect."""
+    folder = os.path.join(VM, "expect")
+    os.makedirs(folder, exist_ok=True)
+
+    def keep(name, text):
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
+            f.write(text)
+
+    default = os.path.join(OUT, "models/imu-motion.hef")
+    sample = os.path.join(TOP, "deploy/models/sample-walk.json")
+    for hef in [default, *hefs()]:
+        extra = ["--input", sample] if hef == default else []
+        text = hwctl("run", hef, "--device", "mock", "--frames", "3", "--json", *extra)
+        keep(os.path.basename(hef)[:-4] + ".outputs", text[text.index('\t"outputs"'):])
+    record = os.path.join(VM, "boot.tsv")
+    hwctl("boot", "--device", "mock", "--record-mmio", record)
+    # The heading, too: the guest compares with `cut | uniq`.
+    keep("boot", "".join("\t".join(r) + "\n" for r in
+                         [["bar", "offset", "width", "rw", "value"], *accesses(record)]))
+    keep("infer.json", ask_daemon(default, sample))
+
+
+def ask_daemon(hef, sample):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    env = {**os.environ, "HEF_PATH": hef, "HAILO_DEVICE_ID": "mock", "SIDECAR_HOST": "127.0.0.1",
+           "SIDECAR_PORT": str(port)}
+    with open(sample, "rb") as f:
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/infer", f.read(),
+                                         {"Content-Type": "application/json"})
+    log = os.path.join(VM, "daemon.log")
+    with open(log, "wb") as err:
+        daemon = subprocess.Popen([os.path.join(OUT, "hailo-inferenced")], env=env, stderr=err,
+                                  stdout=err)
+    try:
+        for _ in range(200):
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    return answer.read().decode()
+            except OSError:
+                time.sleep(0.1)
+    finally:
+        daemon.terminate()
+        daemon.wait()
+    with open(log, encoding="utf-8") as f:
+        raise RuntimeError("the daemon on this machine does not answer: " + f.read())
+
+
+class Host:
+    """What a guest may ask of the host: each method is a command, its answer one line."""
+
+    def __init__(self, machine):
+        self.machine = machine
+        self.number = 0  # how often the card was plugged in again
+        self.mark = 0
+        self.refused = 0
+
+    def answer(self, text):
+        command, _, rest = text.partition(" ")
+        try:
+            return f"ok {getattr(self, 'do_' + command)(rest)}"
+        except (AttributeError, ValueError, OSError) as e:
+            return f"error {e}"
+
+    def stray_dma(self):
+        """What DMA there was since the last call that ought not to be; "" if none."""
+        try:
+            refused, uninvited = int(self.do_stats("dma_refused")), int(self.do_stats("dma_without_master"))
+        except ValueError:
+            return ""  # no card
+        was, self.refused = self.refused, refused
+        if refused > was:
+            return f"{refused - was} transfers of the chip went outside of its mappings"
+        return f"{uninvited} transfers without bus mastering" if uninvited else ""
+
+    def do_faults(self, specs):
+        """Order faults of the chip; none: take all back."""
+        self.machine.qmp("qom-set", path="/machine/peripheral/chip", property="faults", value=specs)
+        return ""
+
+    def do_stats(self, name):
+        text = self.machine.qmp("qom-get", path="/machine/peripheral/chip", property="stats")
+        return json.loads(text)[name]
+
+    def mmio(self):
+        return os.path.join(self.machine.folder, f"mmio{self.number}.tsv")
+
+    def do_mark(self, _):
+        """Register accesses from here on are what do_same_boot() looks at."""
+        self.mark = os.path.getsize(self.mmio())
+        return ""
+
+    def do_same_boot(self, _):
+        ours = accesses(self.mmio(), self.mark)
+        want = accesses(os.path.join(VM, "boot.tsv"))
+        for i, (a, b) in enumerate(zip_longest(ours, want)):
+            if a != b:
+                raise ValueError(f"access {i}: the device saw {a}, in one process it is {b}")
+        return f"{len(ours)} accesses"
+
+    def do_plug(self, _):
+        self.number += 1
+        options = dict(o.split("=") for o in self.machine.chip_option(self.number).split(",")[1:])
+        self.machine.qmp("device_add", driver="hailo8", **options)
+        return ""
+
+    def do_unplug(self, _):
+        self.machine.qmp("device_del", id="chip")
+        self.machine.wait_event("DEVICE_DELETED", 30)
+        return ""
+
+
+class Tally:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.number = 0
+
+    def report(self, name, status, seconds, log, quiet=False):
+        self.number += 1
+        words = {0: "ok", 77: "ok"}
+        note = ""
+        if status == 77:
+            self.skipped += 1
+            note = " # SKIP " + next((x for x in log if x.startswith("skipped: ")), "")[9:]
+        elif status == 0:
+            self.passed += 1
+        else:
+            self.failed += 1
+        print(f"{words.get(status, 'not ok')} {self.number} - {name:<32} {seconds:6.1f} s{note}",
+              flush=True)
+        if status not in words and not quiet:
+            for line in log[-200:]:
+                print("#   " + line)
+            sys.stdout.flush()
+
+
+def run_machine(name, case, checks, folder, tally):
+    """Boots once and runs @checks; returns those that were not reached."""
+    kernel = os.path.join(VM, "kernel", case["kernel"], "vmlinuz")
+    machine = Machine(case["arch"], folder, os.path.join(VM, "hailo8.so"), kernel,
+                      build_initrd(case, checks, folder), case["options"], case["cmdline"])
+    host, log, left, current = Host(machine), [], list(checks), None
+    began = time.monotonic()
+    deadline = began + BOOT_LIMIT
+    try:
+        while True:
+            line = machine.line(deadline)
+            word, _, rest = line.partition(" ")
+            if word == "##UP":
+                seconds, release = rest.split()
+                print(f"# {name}: Linux {release}, up after {time.monotonic() - began:.1f} s", flush=True)
+                deadline = time.monotonic() + BOOT_LIMIT
+            elif word == "##START":
+                current, log, began = rest, [], time.monotonic()
+                deadline = began + case.get("limit", CHECK_LIMIT)
+            elif word == "##END":
+                check, status = rest.split()
+                stray = host.stray_dma()
+                if check not in STRAY and stray:
+                    log.append("FAILED: " + stray)
+                    status = "1"
+                tally.report(f"{name}/{check}", int(status), time.monotonic() - began, log,
+                             case.get("show"))
+                left.remove(check)
+                current = None
+                deadline = time.monotonic() + BOOT_LIMIT
+            elif word == "##HOST":
+                answer = host.answer(rest)
+                log.append(f"[host {rest}: {answer}]")
+                machine.send(answer)
+            elif word == "##DONE":
+                return left
+            else:
+                log.append(line)
+                if case.get("show"):
+                    print(line, flush=True)
+    except Gone as e:
+        log.append(str(e))
+        with open(os.path.join(folder, "qemu.err"), encoding="utf-8", errors="replace") as f:
+            log += f.read().splitlines()
+        current = current or left[0]
+        tally.report(f"{name}/{current}", 1, time.monotonic() - began, log)
+        left.remove(current)
+        return left
+    finally:
+        machine.stop()
+
+
+def run_case(name, checks, tally):
+    case = CASES[name]
+    folder = os.path.join(VM, "run", name)
+    os.makedirs(folder, exist_ok=True)
+    for old in glob.glob(folder + "/*"):
+        os.unlink(old)
+    began = time.monotonic()
+    prepare("kernel", case["kernel"])
+    prepare("root", case["arch"])
+    print(f"# {name}: prepared in {time.monotonic() - began:.1f} s", flush=True)
+    while checks:
+        checks = run_machine(name, case, checks, folder, tally)
+
+
+def wanted(args):
+    """{case: checks} of "case" and "case/check"."""
+    todo = {}
+    for arg in args or CASES:
+        name, _, check = arg.partition("/")
+        if name not in CASES or (check and check not in [*CASES[name]["checks"], *PROGRAMS, *TROUBLE]):
+            sys.exit(f"run.py: no {arg}; --list names what there is")
+        todo.setdefault(name, []).extend([check] if check else CASES[name]["checks"])
+    return todo
+
+
+def main():
+    args = sys.argv[1:]
+    if "--" in args:
+        at = args.index("--")
+        case = CASES[args[0]]
+        case.update(command=" ".join(args[at + 1:]), checks=["command"], show=True)
+        args = args[:1]
+    if args == ["--list"]:
+        for name, case in CASES.items():
+            print(name + ": " + " ".join(case["checks"]))
+        return 0
+    todo = wanted(args)
+    tally = Tally()
+    began = time.monotonic()
+    prepare("plugin")
+    expect()
+    print(f"# plugin and expected answers: {time.monotonic() - began:.1f} s", flush=True)
+    for name, checks in todo.items():
+        run_case(name, checks, tally)
+    print(f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped")
+    return 1 if tally.failed or (os.environ.get("CI") == "true" and tally.skipped) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
