@@ -20,6 +20,7 @@ struct config {
 	bool mock;	 /* the device is the chip in software, by explicit order */
 	char mock_onnx[4096]; /* as hw_dev_options.mock_onnx, "" for none */
 	char mock_faults[512]; /* as hw_dev_options.mock_faults; an option, not a setting */
+	bool unsafe_no_iommu; /* as hw_dev_options.unsafe_no_iommu */
 	char host[256];
 	uint32_t port;
 	enum hw_log_level log_level;

@@ -76,6 +76,7 @@ static int open_device(struct engine *e, struct hw_error *err)
 	struct hw_dev_options opt = {
 	    .device = e->cfg->device,
 	    .mock_onnx = e->cfg->mock_onnx[0] ? e->cfg->mock_onnx : NULL,
+	    .unsafe_no_iommu = e->cfg->unsafe_no_iommu,
 	    /* The chip that comes after the faulty one is healthy. */
 	    .mock_faults = e->cfg->mock_faults[0] && !e->attempts ? e->cfg->mock_faults : NULL,
 	};
@@ -96,8 +97,9 @@ static int open_device(struct engine *e, struct hw_error *err)
 	__atomic_store_n(&e->backend, backend_name(info.backend, NULL), __ATOMIC_RELAXED);
 	if (info.software_chip)
 		log_warning("%s is a chip in software, not an accelerator", info.bdf);
-	log_info("opened %s: %s, firmware %u.%u.%u, backend %s", info.bdf, info.arch_name,
-		 info.fw_major, info.fw_minor, info.fw_revision, info.backend);
+	log_info("opened %s: %s, firmware %u.%u.%u, backend %s%s%s", info.bdf, info.arch_name,
+		 info.fw_major, info.fw_minor, info.fw_revision, info.backend,
+		 info.iommu[0] ? ", IOMMU " : "", info.iommu);
 	return 0;
 }
 

@@ -25,7 +25,9 @@ uint32_t backend_read32(struct backend *be, unsigned int bar, uint32_t off)
 
 	if (!access_ok(be, bar, off, 4))
 		return UINT32_MAX;
-	if (be->bar[bar])
+	if (backend_lost(be))
+		value = UINT32_MAX;
+	else if (be->bar[bar])
 		value = le32toh(*(volatile uint32_t *)(volatile void *)(be->bar[bar] + off));
 	else
 		value = be->ops->read32(be, bar, off);
@@ -35,7 +37,7 @@ uint32_t backend_read32(struct backend *be, unsigned int bar, uint32_t off)
 
 void backend_write32(struct backend *be, unsigned int bar, uint32_t off, uint32_t value)
 {
-	if (!access_ok(be, bar, off, 4))
+	if (!access_ok(be, bar, off, 4) || backend_lost(be))
 		return;
 	observe(be, mmio, bar, off, 32, true, value);
 	if (be->bar[bar])
@@ -46,7 +48,7 @@ void backend_write32(struct backend *be, unsigned int bar, uint32_t off, uint32_
 
 void backend_write16(struct backend *be, unsigned int bar, uint32_t off, uint16_t value)
 {
-	if (!access_ok(be, bar, off, 2))
+	if (!access_ok(be, bar, off, 2) || backend_lost(be))
 		return;
 	observe(be, mmio, bar, off, 16, true, value);
 	if (be->bar[bar])
@@ -62,12 +64,18 @@ int backend_dma_alloc(struct backend *be, size_t size, size_t align, struct back
 
 	if (!size || !align || (align & (align - 1)))
 		return -EINVAL;
+	be->dma_why[0] = 0;
 	r = be->ops->dma_alloc(be, size, align, &mem);
 	if (r < 0)
 		return r;
 	*out = mem;
 	observe(be, dma, out, true);
 	return 0;
+}
+
+const char *backend_dma_why(const struct backend *be, int code)
+{
+	return be->dma_why[0] ? be->dma_why : strerror(-code);
 }
 
 void backend_dma_free(struct backend *be, struct backend_dma *mem)

@@ -54,7 +54,11 @@ struct backend_ops {
  * @bar_len: BAR sizes, filled in both cases
  * @irq_fd: eventfd, valid from open on
  * @name: "mock", "vfio", "uio"
+ * @iommu: what stands between the chip and memory: "type1v2", "type1", "iommufd", "none"; "" for software
  * @max_read_request: Max_Read_Request_Size in bytes; limits the descriptor page (pcie 7.6)
+ * @l0s: the link may save power by ASPM L0s, which this chip had better not (pcie 1.3)
+ * @lost: the card was taken from us: all reads give ones, writes go nowhere.  Set by any thread.
+ * @dma_why: sentence that a failed dma_alloc() may leave; see backend_dma_why()
  * @observer: who looks on (trace/), NULL: nobody; told with observe()
  */
 struct backend {
@@ -64,8 +68,12 @@ struct backend {
 	int irq_fd;
 	char name[16];
 	char bdf[16];
+	char iommu[16];
 	uint16_t vendor, device, subsys_vendor, subsys_device;
 	uint32_t max_read_request;
+	bool l0s;
+	bool lost;
+	char dma_why[320];
 	const struct observer *observer;
 	void *observer_user;
 };
@@ -85,6 +93,9 @@ int backend_open(const struct hw_dev_options *opt, struct backend **out, struct 
 int backend_mock_open(const struct mock_opts *opts, struct backend **out, struct hw_error *err);
 /* The software chip that a server has at a socket (mock/serve.h).  -EBUSY names its user's PID. */
 int backend_remote_open(const char *path, struct backend **out, struct hw_error *err);
+/* A card that is bound to vfio-pci. */
+int backend_vfio_open(const struct hw_card *card, const struct hw_dev_options *opt,
+		      struct backend **out, struct hw_error *err);
 /* The chip behind a mock backend, for tests; NULL for other backends. */
 struct mock_chip;
 struct mock_chip *backend_mock_chip(struct backend *be);
@@ -99,9 +110,16 @@ void backend_write32(struct backend *be, unsigned int bar, uint32_t off, uint32_
 void backend_write16(struct backend *be, unsigned int bar, uint32_t off, uint16_t value);
 
 int backend_dma_alloc(struct backend *be, size_t size, size_t align, struct backend_dma *out);
+/* Why the last backend_dma_alloc() failed, for people; @code: what it returned. */
+const char *backend_dma_why(const struct backend *be, int code);
 void backend_dma_free(struct backend *be, struct backend_dma *mem); /* zeroes @mem; fine twice */
 void backend_dma_sync(struct backend *be, const struct backend_dma *mem, size_t off, size_t len,
 		      bool to_device);
+
+static inline bool backend_lost(const struct backend *be)
+{
+	return __atomic_load_n(&be->lost, __ATOMIC_ACQUIRE);
+}
 
 static inline bool backend_is_software(const struct backend *be)
 {

@@ -6,7 +6,7 @@
 
 #define CONFIG_SPACE_SIZE 256
 
-/* Fill in IDs and max_read_request of @be.  Pure. */
+/* Fill in IDs, max_read_request and l0s of @be.  Pure. */
 void config_space_facts(const uint8_t cfg[CONFIG_SPACE_SIZE], struct backend *be);
 
 #endif

@@ -168,9 +168,9 @@ int iova_alloc(struct iova *io, uint64_t size, uint64_t align, uint64_t *out)
 	return -ENOSPC;
 }
 
-void iova_free(struct iova *io, uint64_t start, uint64_t size)
+/* [start, last] belongs to nobody; there is room for one more range. */
+static void insert(struct iova *io, uint64_t start, uint64_t last)
 {
-	uint64_t last = start + (whole(io, size) - 1);
 	size_t i = 0;
 	bool before, after;
 
@@ -191,7 +191,21 @@ void iova_free(struct iova *io, uint64_t start, uint64_t size)
 		io->free[i] = (struct iova_range){start, last};
 		io->count++;
 	}
+}
+
+void iova_free(struct iova *io, uint64_t start, uint64_t size)
+{
+	insert(io, start, start + (whole(io, size) - 1));
 	io->used--;
+}
+
+int iova_add(struct iova *io, uint64_t start, uint64_t size)
+{
+	int r = grow(io, io->count + io->used + 2);
+
+	if (r == 0)
+		insert(io, start, start + (size - 1));
+	return r;
 }
 
 uint64_t iova_left(const struct iova *io)

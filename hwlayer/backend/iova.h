@@ -44,6 +44,9 @@ int iova_alloc(struct iova *io, uint64_t size, uint64_t align, uint64_t *out);
 /* Give back what iova_alloc() gave for @size; cannot fail. */
 void iova_free(struct iova *io, uint64_t start, uint64_t size);
 
+/* More that may be given out: whole granules that were not known before.  0, -ENOMEM. */
+int iova_add(struct iova *io, uint64_t start, uint64_t size);
+
 /* Addresses that are free now. */
 uint64_t iova_left(const struct iova *io);
 

@@ -2,6 +2,8 @@
 #include "backend/lock.h"
 #include "util/util.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -100,4 +102,40 @@ void lock_release(struct lock *lock)
 	if (lock->fd >= 0)
 		close(lock->fd);
 	lock->fd = -1;
+}
+
+static bool has_open(const char *proc, const char *pid, const char *node)
+{
+	char path[PATH_MAX], target[PATH_MAX];
+	struct dirent *e;
+	bool found = false;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/%s/fd", proc, pid);
+	dir = opendir(path);
+	while (dir && !found && (e = readdir(dir))) {
+		ssize_t n = readlinkat(dirfd(dir), e->d_name, target, sizeof(target) - 1);
+
+		found = n > 0 && (size_t)n == strlen(node) && memcmp(target, node, (size_t)n) == 0;
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+pid_t lock_find_holder(const char *proc, const char *node, char name[16])
+{
+	DIR *dir = opendir(proc);
+	struct dirent *e;
+	pid_t pid = 0;
+
+	name[0] = 0;
+	while (dir && !pid && (e = readdir(dir)))
+		if (isdigit((unsigned char)e->d_name[0]) && has_open(proc, e->d_name, node))
+			pid = (pid_t)strtol(e->d_name, NULL, 10);
+	if (dir)
+		closedir(dir);
+	if (pid)
+		lock_process_name(pid, name);
+	return pid;
 }

@@ -10,11 +10,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int open_card(const char *bdf, struct hw_error *err)
+/* Kernel drivers through which a card can be reached, and by whom here. */
+static const struct {
+	const char *driver;
+	int (*open)(const struct hw_card *card, const struct hw_dev_options *opt, struct backend **out,
+		    struct hw_error *err);
+} drivers[] = {
+	{"vfio-pci", backend_vfio_open},
+};
+
+static int open_found(const struct hw_card *card, const struct hw_dev_options *opt,
+		      struct backend **out, struct hw_error *err)
 {
-	struct hw_card *cards;
+	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
+		if (strcmp(card->driver, drivers[i].driver) == 0)
+			return drivers[i].open(card, opt, out, err);
+	if (card->driver[0])
+		return hw_fail(err, -ENOTSUP,
+			       "the card at %s belongs to the kernel's driver %s, through which this program "
+			       "cannot reach it; hand it over with: sudo hwctl bind %s",
+			       card->bdf, card->driver, card->bdf);
+	return hw_fail(err, -ENOTSUP,
+		       "the card at %s has no driver bound to it; bind one with: sudo hwctl bind %s",
+		       card->bdf, card->bdf);
+}
+
+static int open_card(const char *bdf, const struct hw_dev_options *opt, struct backend **out,
+		     struct hw_error *err)
+{
+	struct hw_card *cards, found;
 	size_t count, i = 0;
-	char found[16];
 	int r;
 
 	r = hw_card_list(&cards, &count, err);
@@ -24,13 +49,10 @@ static int open_card(const char *bdf, struct hw_error *err)
 		while (i < count && strcmp(cards[i].bdf, bdf) != 0)
 			i++;
 	if (i < count)
-		memcpy(found, cards[i].bdf, sizeof(found));
+		found = cards[i];
 	free(cards);
 	if (i < count)
-		return hw_fail(err, -ENOTSUP,
-			       "there is a Hailo-8 at %s, but this build has no backend that can open a "
-			       "card (the device \"mock\" is the chip in software)",
-			       found);
+		return open_found(&found, opt, out, err);
 	if (bdf)
 		return hw_fail(err, -ENODEV,
 			       "no Hailo-8 at PCI address %s (the device \"mock\" is the chip in software)",
@@ -110,9 +132,9 @@ int backend_open(const struct hw_dev_options *opt, struct backend **out, struct 
 			       device && *device ? device : "auto");
 	/* The chip in software is opened only by its name, never in place of a missing card. */
 	if (!device || !*device || strcmp(device, "auto") == 0 || strcmp(device, "0") == 0)
-		return open_card(NULL, err);
+		return open_card(NULL, opt, out, err);
 	if (pci_parse_bdf(device, bdf) == 0)
-		return open_card(bdf, err);
+		return open_card(bdf, opt, out, err);
 	return hw_fail(err, -EINVAL,
 		       "'%.64s' names no device: use auto, a PCI address such as 0000:01:00.0, mock, "
 		       "mock:8, mock:8l or mock:/PATH/OF/A/SOCKET",

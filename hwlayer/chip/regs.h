@@ -20,6 +20,9 @@
 #define CHIP_BAR_VDMA_SIZE 0x1000
 #define CHIP_BAR_FW_SIZE 0x4000
 
+/* 7.1: descriptors hold all 64 bits of an address (the low 6 are 0) */
+#define CHIP_DMA_LAST 0xffffffffffffffffull
+
 /* 2.2 BAR0 */
 #define CHIP_PCI_ID 0x098 /* bits 15:0 vendor, 31:16 device; all ones: gone */
 #define CHIP_IMASK_HOST 0x188

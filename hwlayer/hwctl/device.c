@@ -70,6 +70,8 @@ cJSON *device_json(const struct hw_dev_info *info)
 	char fw[48];
 
 	cJSON_AddStringToObject(o, "backend", info->backend);
+	if (info->iommu[0])
+		cJSON_AddStringToObject(o, "iommu", info->iommu);
 	cJSON_AddStringToObject(o, "bdf", info->bdf);
 	cJSON_AddBoolToObject(o, "software_chip", info->software_chip);
 	cJSON_AddBoolToObject(o, "booted", info->booted);
@@ -100,6 +102,9 @@ static void print_device(const struct hw_dev_info *info)
 	snprintf(text, sizeof(text), "%s (%s%s)", info->bdf, info->backend,
 		 info->software_chip ? ", a chip in software" : "");
 	print_text("device", text);
+	if (info->iommu[0])
+		print_text("IOMMU", strcmp(info->iommu, "none") ? info->iommu
+							       : "none: nothing bounds the chip's DMA");
 	snprintf(text, sizeof(text), "%u bytes", info->max_desc_page);
 	print_text("largest page", text);
 	if (!info->booted) {

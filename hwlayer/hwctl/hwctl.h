@@ -33,6 +33,7 @@ struct options {
 	bool json;
 	bool quiet; /* no progress */
 	bool verbose;
+	bool unsafe_no_iommu;
 };
 
 struct command {

@@ -162,6 +162,8 @@ static void print_usage(FILE *f)
 	      "                 --fault help lists them\n"
 	      "  --record F     write the traffic with the chip to F (docs/trace.md)\n"
 	      "  --record-mmio F  likewise, every register access\n"
+	      "  --unsafe-no-iommu  a card in VFIO's no-IOMMU mode, too: then nothing keeps the chip, or a\n"
+	      "                 mistake, from overwriting any of the machine's memory\n"
 	      "  --json         machine-readable answer on stdout\n"
 	      "  --quiet        no progress on stderr\n"
 	      "  --verbose      the library's log on stderr\n"
@@ -248,7 +250,8 @@ int open_device_quietly(const struct options *opt, bool no_boot, struct hw_dev *
 		.device = opt->device, .firmware = opt->firmware, .no_boot = no_boot,
 		.mock_onnx = opt->mock_onnx, .mock_hw_consts = opt->mock_hw_consts,
 		.mock_layout = opt->mock_layout, .mock_max_page = opt->mock_max_page,
-		.mock_faults = opt->faults, .record = opt->record, .record_mmio = opt->record_mmio};
+		.mock_faults = opt->faults, .record = opt->record, .record_mmio = opt->record_mmio,
+		.unsafe_no_iommu = opt->unsafe_no_iommu};
 	struct ticker *t;
 	int r;
 
@@ -354,6 +357,8 @@ static int common_options(int *argc, char **argv, struct options *opt, bool *hel
 				return r;
 		} else if (strcmp(a, "--json") == 0) {
 			opt->json = true;
+		} else if (strcmp(a, "--unsafe-no-iommu") == 0) {
+			opt->unsafe_no_iommu = true;
 		} else if (strcmp(a, "--quiet") == 0) {
 			opt->quiet = true;
 		} else if (strcmp(a, "--verbose") == 0) {

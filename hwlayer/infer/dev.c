@@ -168,6 +168,7 @@ static void fill_info(struct hw_dev *dev)
 	const struct chip *chip = &dev->chip;
 
 	snprintf(info->backend, sizeof(info->backend), "%s", dev->be->name);
+	snprintf(info->iommu, sizeof(info->iommu), "%s", dev->be->iommu);
 	snprintf(info->bdf, sizeof(info->bdf), "%s", dev->be->bdf);
 	info->software_chip = backend_is_software(dev->be);
 	info->booted = dev->chip_ready;

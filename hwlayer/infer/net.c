@@ -188,8 +188,8 @@ static int alloc_slots(struct hw_net *net, uint32_t wanted, struct hw_error *err
 		int r = backend_dma_alloc(net->dev->be, size, SLOT_ALIGN, &s->mem);
 
 		if (r < 0)
-			return hw_fail(err, r, "cannot get %zu bytes of DMA memory for frames of %s", size,
-				       s->stream->layer->name);
+			return hw_fail(err, r, "cannot get %zu bytes of DMA memory for frames of %s: %s", size,
+				       s->stream->layer->name, backend_dma_why(net->dev->be, r));
 	}
 	return 0;
 }

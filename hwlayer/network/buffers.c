@@ -25,7 +25,8 @@ static int list_with_buffer(struct backend *be, uint32_t count, uint32_t page, b
 		return r;
 	r = backend_dma_alloc(be, (size_t)count * page, BUFFER_ALIGN, buffer);
 	if (r)
-		return hw_fail(err, r, "no DMA memory for a buffer of %zu bytes", (size_t)count * page);
+		return hw_fail(err, r, "no DMA memory for a buffer of %zu bytes: %s",
+			       (size_t)count * page, backend_dma_why(be, r));
 	r = bind_linear(list, buffer);
 	return r < 0 ? hw_fail(err, r, "a descriptor list does not fit its buffer") : 0;
 }

@@ -17,7 +17,8 @@ int vdma_list_create(struct backend *be, uint32_t count, uint32_t page, bool cir
 	r = backend_dma_alloc(be, align_up((uint64_t)count * CHIP_DESC_SIZE, CHIP_LIST_ALIGN),
 			      CHIP_LIST_ALIGN, &list.mem);
 	if (r < 0)
-		return hw_fail(err, r, "no DMA memory for a list of %u descriptors", count);
+		return hw_fail(err, r, "no DMA memory for a list of %u descriptors: %s", count,
+			       backend_dma_why(be, r));
 	/* The channel's register has no bits 15:0: a ring off that boundary would be rounded down. */
 	if (list.mem.bus % CHIP_LIST_ALIGN) {
 		r = hw_fail(err, -EIO, "the descriptor list at bus address 0x%llx is not 64 KiB aligned",

@@ -103,6 +103,9 @@ int hw_card_list(struct hw_card **cards, size_t *count, struct hw_error *err);
  * @record: file to write the traffic with the chip to (docs/trace.md), NULL: none.  Made anew; ends
  *          when the device is closed
  * @record_mmio: likewise, every register access, as tab-separated values
+ * @unsafe_no_iommu: take a card even in VFIO's no-IOMMU mode, where nothing keeps the chip, or a
+ *                   mistake of its driver, from reading and overwriting all memory of the machine
+ *                   (docs/safety.md).  Where there is an IOMMU it is used all the same.
  */
 struct hw_dev_options {
 	const char *device;
@@ -115,6 +118,7 @@ struct hw_dev_options {
 	uint32_t mock_max_page;
 	const char *record;
 	const char *record_mmio;
+	bool unsafe_no_iommu;
 };
 
 /**
@@ -134,6 +138,8 @@ enum hw_arch {
 /**
  * struct hw_dev_info - facts about an open device
  * @backend: "mock", "vfio", "uio"
+ * @iommu: what keeps the chip's DMA in bounds: "type1v2", "type1" or "iommufd" for VFIO's ways to an
+ *         IOMMU, "none" for a card without one, "" for software chips
  * @bdf: PCI address; "mock" for the in-process software chip
  * @software_chip: the subsystem IDs mark a chip in software, local or in a virtual machine
  * @booted: firmware runs (false only with hw_dev_options.no_boot)
@@ -155,6 +161,7 @@ enum hw_arch {
  */
 struct hw_dev_info {
 	char backend[16];
+	char iommu[16];
 	char bdf[16];
 	bool software_chip;
 	bool booted;
@@ -175,7 +182,8 @@ struct hw_dev_info {
  *
  * Boots in the caller's thread, which takes a second or so on a card, then starts the device's own.
  * Return: 0, or -ENODEV (no such card, or it fell off the bus), -EBUSY (claimed by another
- * process), -ENOENT (no firmware; or what else opening that file gives, such as -EACCES), -EINVAL
+ * process), -EACCES or -EPERM (no permission to open it; or no IOMMU, see
+ * hw_dev_options.unsafe_no_iommu), -ENOENT (no firmware; or what else opening that file gives, such as -EACCES), -EINVAL
  * (bad firmware image or device name), -ENOTSUP (a card or a firmware version that this library
  * cannot drive), -ETIMEDOUT (the chip did not boot or answer), -EIO (it answered nonsense or did
  * not take its firmware), -ENOMEM, or why a thread or file descriptor could not be had (-EAGAIN,
