@@ -47,7 +47,7 @@ static void page_limits(void **state)
 
 static void accounting(void **state)
 {
-	const struct want w = {.batch = 4};
+	const struct want w = {.batch = 4, .dynamic_batch = 4};
 	struct mock_stats chip;
 	struct multinet m;
 	struct rig rig;
@@ -56,6 +56,9 @@ static void accounting(void **state)
 	multinet_chain(&m, 3);
 	rig = rig_open(&m, &w);
 	all_right(&rig, 12);
+	/* The chip goes on until it waits for a fourth batch in context 0. */
+	while (stats_of(&rig, 0).fetches < 4)
+		usleep(200);
 	for (unsigned int k = 0; k < 3; k++) {
 		struct mock_context_stats s = stats_of(&rig, k);
 		size_t in = k ? multinet_bytes(&m.ctx[k].layer[0]) : 0;
@@ -75,9 +78,181 @@ static void accounting(void **state)
 	rig_close(&rig);
 }
 
+/*
+ * Three contexts, two inputs (the second one comes in context 1) and three outputs (in contexts 0 and
+ * 2); context 0's stream is read by both later ones, from one list.
+ */
+static void make_branched(struct multinet *m)
+{
+	const struct multinet_layer in0 = {.name = "multi/a", .input = true, .rows = 5, .row_bytes = 104};
+	const struct multinet_layer in1 = {.name = "multi/b", .input = true, .stream = 6, .rows = 1,
+					   .row_bytes = 1000};
+	const struct multinet_layer early = {.name = "multi/early", .stream = 1, .rows = 2, .row_bytes = 40};
+	const struct multinet_layer late = {.name = "multi/late", .stream = 1, .rows = 1, .row_bytes = 8};
+	const struct multinet_layer later = {.name = "multi/later", .stream = 2, .rows = 9,
+					     .row_bytes = 128};
+	struct multinet_layer j0 = {.name = "multi/j0", .kind = MN_INTER, .stream = 2, .rows = 7,
+				    .row_bytes = 168, .peer_context = 1, .peer_stream = 3};
+	struct multinet_layer j1 = {.name = "multi/j1", .kind = MN_INTER, .stream = 4, .rows = 1,
+				    .row_bytes = 64, .peer_context = 2, .peer_stream = 4};
+	struct multinet_layer r0 = j0, r1 = j1;
+
+	r0.input = r1.input = true;
+	r0.stream = 3;
+	r0.peer_context = 0;
+	r0.peer_stream = 2;
+	r1.peer_context = 1;
+	*m = (struct multinet){
+		.pre_ccw = {24, 16},
+		.n = 3,
+		.ctx = {{.ccw = {64, 0}, .n = 3, .layer = {early, in0, j0}},
+			{.ccw = {2000, 8}, .n = 3, .layer = {r0, j1, in1}},
+			{.ccw = {8, 0}, .n = 4, .layer = {r1, r0, late, later}}},
+	};
+}
+
+static void branches(void **state)
+{
+	static const uint32_t pages[] = {128, 256, 4096};
+
+	(void)state;
+	for (uint32_t batch = 1; batch <= 16; batch = batch * 3 + 1)
+		for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
+			const struct want w = {.batch = batch, .page = pages[i], .in_flight = batch + 3};
+			struct multinet m;
+			struct rig rig;
+
+			make_branched(&m);
+			m.no_wait = i == 1;
+			rig = rig_open(&m, &w);
+			all_right(&rig, 4 * batch);
+			rig_close(&rig);
+		}
+}
+
+/* Two pairs of buffered rows in context @k, more rows than are kept, of different sizes. */
+static void add_rows(struct multinet *m, size_t k)
+{
+	struct multinet_context *c = &m->ctx[k];
+	struct multinet_layer a = {.name = "multi/rows", .kind = MN_DDR, .stream = 20, .rows = 9,
+				   .row_bytes = 1024, .peer_stream = 21, .buffered = 4};
+	struct multinet_layer b = {.name = "multi/more", .kind = MN_DDR, .stream = 22, .rows = 30,
+				   .row_bytes = 512, .peer_stream = 20, .buffered = 1};
+	struct multinet_layer x = a, y = b;
+
+	x.input = y.input = true;
+	x.stream = 21;
+	x.peer_stream = 20;
+	y.stream = 20; /* an index may serve both directions (extension 20) */
+	y.peer_stream = 22;
+	c->layer[c->n++] = y;
+	c->layer[c->n++] = b;
+	c->layer[c->n++] = a;
+	c->layer[c->n++] = x;
+}
+
+static void rows_in_host_memory(void **state)
+{
+	static const uint32_t pages[] = {128, 256, 4096};
+
+	(void)state;
+	for (size_t k = 0; k < 3; k++) {
+		const struct want w = {.batch = 1u << k, .page = pages[k], .in_flight = 8};
+		struct mock_context_stats s;
+		struct multinet m;
+		struct rig rig;
+
+		multinet_chain(&m, 3);
+		add_rows(&m, k);
+		m.run_asap = k == 0;
+		rig = rig_open(&m, &w);
+		all_right(&rig, 12);
+		s = stats_of(&rig, (unsigned int)k);
+		assert_int_equal(s.inner_written - 12 * (9 * 1024 + 30 * 512),
+				 k < 2 ? 12 * multinet_bytes(&m.ctx[k].layer[1]) : 0);
+		rig_close(&rig);
+	}
+}
+
+/* One context with rows streams for ever; ring positions pass the end of the list many times. */
+static void rows_of_a_single_context(void **state)
+{
+	const struct want w = {.batch = 2};
+	struct mock_context_stats s;
+	struct multinet m;
+	struct rig rig;
+
+	(void)state;
+	multinet_chain(&m, 1);
+	m.pre_ccw[0] = 0;
+	add_rows(&m, 0);
+	rig = rig_open(&m, &w);
+	all_right(&rig, 40);
+	s = stats_of(&rig, 0);
+	assert_int_equal(s.inner_written, 40 * (9 * 1024 + 30 * 512));
+	assert_int_equal(s.inner_read, s.inner_written);
+	rig_close(&rig);
+}
+
+/* The whole batch, parts of it, and more slots than anybody asked for: the driver sees to that. */
+static void dynamic_batches(void **state)
+{
+	static const struct want wants[] = {
+		{.batch = 16, .dynamic_batch = 16},
+		{.batch = 16, .dynamic_batch = 3, .in_flight = 4},
+		{.batch = 8, .dynamic_batch = 1},
+		{.batch = 2, .dynamic_batch = 2, .in_flight = 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(wants); i++) {
+		struct mock_context_stats s;
+		struct multinet m;
+		struct rig rig;
+
+		multinet_chain(&m, 2);
+		rig = rig_open(&m, &wants[i]);
+		all_right(&rig, 6 * wants[i].dynamic_batch);
+		do
+			s = stats_of(&rig, 0);
+		while (s.fetches < 7);
+		assert_int_equal(s.passes, 6);
+		rig_close(&rig);
+	}
+}
+
+/*
+ * Frames one by one, in twos and all together: the batch is switched while the network is
+ * running, and the streams of context 0 are opened anew.
+ */
+static void batches_change(void **state)
+{
+	static const unsigned int crowds[] = {1, 5, 2, 16, 1, 1, 7, 16, 3};
+
+	(void)state;
+	for (unsigned int rows = 0; rows < 2; rows++) {
+		const struct want w = {.batch = 16, .in_flight = 16};
+		struct multinet m;
+		struct rig rig;
+
+		multinet_chain(&m, 3);
+		if (rows)
+			add_rows(&m, 0);
+		rig = rig_open(&m, &w);
+		for (size_t i = 0; i < ARRAY_SIZE(crowds); i++)
+			all_right(&rig, crowds[i]);
+		rig_close(&rig);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(dynamic_batches),
+		cmocka_unit_test(batches_change),
+		cmocka_unit_test(branches),
+		cmocka_unit_test(rows_in_host_memory),
+		cmocka_unit_test(rows_of_a_single_context),
 		cmocka_unit_test(chains),
 		cmocka_unit_test(page_limits),
 		cmocka_unit_test(accounting),
