@@ -152,6 +152,9 @@ size_t infer_slot_count(const struct network *plan, uint32_t wanted)
 {
 	size_t n = wanted ? wanted : SLOTS_DEFAULT;
 
+	/* Several contexts pass a batch on as a whole (protocol 6.5). */
+	if (plan->op->n_contexts > 1 && n < plan->opt.batch)
+		n = plan->opt.batch;
 	if (n > VDMA_TRANSFERS_MAX)
 		n = VDMA_TRANSFERS_MAX;
 	for (size_t i = 0; i < plan->n_inputs + plan->n_outputs; i++) {
@@ -172,6 +175,11 @@ static int alloc_slots(struct hw_net *net, uint32_t wanted, struct hw_error *err
 		net->n_slots = VDMA_TRANSFERS_LATENCY;
 	if (!net->n_slots)
 		return hw_fail(err, -ENOTSUP, "a frame does not fit the descriptor lists");
+	/* It would wait for ever to be filled. */
+	if (net->plan->op->n_contexts > 1 && net->n_slots < net->dynamic_batch)
+		return hw_fail(err, -ENOTSUP,
+			       "a batch of %u frames does not fit the descriptor lists, only %zu do",
+			       net->dynamic_batch, net->n_slots);
 	net->slots = calloc(net->n_slots, sizeof(*net->slots));
 	if (!net->slots)
 		return hw_fail(err, -ENOMEM, "no memory for frame slots");

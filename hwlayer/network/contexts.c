@@ -138,18 +138,21 @@ static void deactivate(struct action_list *l, const struct network_stream *s, bo
 	       ACTION_BUFFER_DESCRIPTOR_LIST, s->initial_credit);
 }
 
-/* ADD_DDR_PAIR_INFO for each pair of the context, then the start. */
+/*
+ * ADD_DDR_PAIR_INFO for each pair of the context, then the start.  4.6 does not say in which order;
+ * 5.4 goes by the outputs, and so do we.
+ */
 static void start_ddr(struct action_list *l, const struct network *net, uint16_t context)
 {
-	const struct network_stream *s, *out;
+	const struct network_stream *in, *out;
 	struct edge_walk w;
 	bool any = false;
 
-	for_each_edge(s, w, net, context) {
-		if (is_boundary(s) || s->layer->kind != HEF_EDGE_DDR || !s->input)
+	for_each_edge(out, w, net, context) {
+		if (is_boundary(out) || out->layer->kind != HEF_EDGE_DDR || out->input)
 			continue;
-		out = network_internal_source(net, s);
-		ACTION(l, FW_ACT_ADD_DDR_PAIR_INFO, s->channel, out->channel, out->layer->network,
+		in = network_ddr_input(net, out);
+		ACTION(l, FW_ACT_ADD_DDR_PAIR_INFO, in->channel, out->channel, out->layer->network,
 		       out->transfer / out->page * out->layer->core_buffers_per_frame, out->count);
 		any = true;
 	}

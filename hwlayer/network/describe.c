@@ -27,7 +27,9 @@ const char *network_context_name(const struct network *net, size_t i, char *buf,
 	return buf;
 }
 
-static const struct network_stream *stream_on(const struct network *net, int channel)
+/* Who uses @channel in dynamic context @context. */
+static const struct network_stream *stream_on(const struct network *net, int channel,
+					      size_t context)
 {
 	for (size_t i = 0; i < net->n_inputs; i++)
 		if (net->inputs[i].channel == channel)
@@ -35,20 +37,38 @@ static const struct network_stream *stream_on(const struct network *net, int cha
 	for (size_t i = 0; i < net->n_outputs; i++)
 		if (net->outputs[i].channel == channel)
 			return &net->outputs[i];
+	for (size_t i = 0; i < net->n_internal; i++)
+		if (net->internal[i].channel == channel && net->internal[i].context == context)
+			return &net->internal[i];
 	return NULL;
 }
 
-static void describe_channel(const struct network *net, int channel, char *buf, size_t size)
+static const char *kind_of(const struct network_stream *s)
 {
-	const struct network_stream *s = stream_on(net, channel);
+	switch (s->layer->kind) {
+	case HEF_EDGE_INTER_CONTEXT:
+		return "stream between contexts";
+	case HEF_EDGE_DDR:
+		return "rows in host memory";
+	default:
+		return s->input ? "input" : "output";
+	}
+}
+
+static void describe_channel(const struct network *net, size_t context, int channel, char *buf,
+			     size_t size)
+{
+	/* The service contexts deal with the channels of dynamic context 0. */
+	const struct network_stream *s = stream_on(
+		net, channel, context < NETWORK_DYNAMIC ? 0 : context - NETWORK_DYNAMIC);
 
 	if (channel < 0)
 		buf[0] = 0;
 	else if (channel < net->cfg_channels)
 		snprintf(buf, size, " on config channel %d (vDMA channel %d)", channel, channel);
 	else if (s)
-		snprintf(buf, size, " on %s %s (vDMA channel %d)", s->input ? "input" : "output",
-			 s->layer->name, channel);
+		snprintf(buf, size, " on %s %s (vDMA channel %d)", kind_of(s), s->layer->name,
+			 channel);
 	else
 		snprintf(buf, size, " on vDMA channel %d", channel);
 }
@@ -57,14 +77,14 @@ void network_describe_action(const struct network *net, uint16_t context, uint16
 			     size_t size)
 {
 	const struct network_context *ctx;
-	char where[48], what[32], channel[HW_NAME_MAX + 48];
+	char where[48], what[32], channel[HW_NAME_MAX + 64];
 
 	if (context >= net->n_contexts || action >= net->contexts[context].n_names) {
 		snprintf(buf, size, "action %u of context %u", action, context);
 		return;
 	}
 	ctx = &net->contexts[context];
-	describe_channel(net, ctx->names[action].channel, channel, sizeof(channel));
+	describe_channel(net, context, ctx->names[action].channel, channel, sizeof(channel));
 	snprintf(buf, size, "%s%s in %s",
 		 action_name(ctx->names[action].type, what, sizeof(what)), channel,
 		 network_context_name(net, context, where, sizeof(where)));
@@ -131,6 +151,31 @@ static bool describe_config(const struct network *net, unsigned int stream, uint
 	return true;
 }
 
+/*
+ * The firmware gives channels inside the network to one stream after the other; the list that a
+ * channel works on tells whose it is now.
+ */
+static void describe_internal(const struct network *net, struct backend *be,
+			      const struct network_stream *s, struct text *t)
+{
+	const struct network_stream *owner = s->input ? network_internal_source(net, s) : s;
+	uint32_t host = CHIP_VDMA_HOST(s->channel);
+	uint32_t ctrl = backend_read32(be, CHIP_BAR_VDMA, host + CHIP_VDMA_CTRL);
+	uint32_t proc = backend_read32(be, CHIP_BAR_VDMA, host + CHIP_VDMA_PROC);
+	uint32_t lo = backend_read32(be, CHIP_BAR_VDMA, host + CHIP_VDMA_ERR);
+	uint32_t hi = backend_read32(be, CHIP_BAR_VDMA, host + CHIP_VDMA_ADDR_HI);
+	uint64_t bus = owner->list.mem.bus;
+
+	if (!(ctrl & CHIP_VDMA_CTRL_START) || hi != bus >> 32 ||
+	    FIELD_GET(CHIP_VDMA_ERR_ADDR_LO, lo) != FIELD_GET(CHIP_VDMA_ERR_ADDR_LO, (uint32_t)bus))
+		return;
+	add(t, "%s%s %s of context %u (vDMA channel %u): %u of %u descriptors %s, %u to a %s",
+	    t->len ? "; " : "", kind_of(s), s->layer->name, s->context, s->channel,
+	    FIELD_GET(CHIP_VDMA_PROC_PROCESSED, proc), FIELD_GET(CHIP_VDMA_CTRL_AVAIL, ctrl),
+	    s->input ? "read" : "written", (uint32_t)ceil_div(s->transfer, s->page),
+	    s->layer->kind == HEF_EDGE_DDR ? "row" : "frame");
+}
+
 void network_describe_stall(const struct network *net, struct backend *be, char *buf, size_t size)
 {
 	struct text t = {.buf = buf, .size = size};
@@ -153,6 +198,11 @@ void network_describe_stall(const struct network *net, struct backend *be, char 
 		describe_config(net, i, FIELD_GET(CHIP_VDMA_CTRL_AVAIL, ctrl),
 				FIELD_GET(CHIP_VDMA_PROC_PROCESSED, proc), &t);
 	}
+	/* Inputs first: what an output lacks may be theirs. */
+	for (int input = 1; input >= 0; input--)
+		for (size_t i = 0; i < net->n_internal; i++)
+			if (net->internal[i].input == input)
+				describe_internal(net, be, &net->internal[i], &t);
 	for (unsigned int i = 0; i < CHIP_VDMA_CHANNELS; i++) {
 		if (!(net->boundary_channels & BIT(i)))
 			continue;

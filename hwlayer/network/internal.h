@@ -33,6 +33,10 @@ int network_periph(const struct hef_layer *layer, const struct chip_hw_consts *c
 struct network_stream *network_internal_source(const struct network *net,
 					       const struct network_stream *input);
 
+/* The input of a DDR pair, from its output; every planned network has it. */
+struct network_stream *network_ddr_input(const struct network *net,
+					 const struct network_stream *out);
+
 /* "the preliminary context", "context 2" ...; @buf holds the latter. */
 const char *network_context_name(const struct network *net, size_t i, char *buf, size_t size);
 

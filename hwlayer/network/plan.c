@@ -163,7 +163,8 @@ static int take_channel(uint32_t *used, bool input, uint8_t *out)
 	return -ENOSPC;
 }
 
-static struct network_stream *ddr_input_of(const struct network *net, const struct network_stream *out)
+struct network_stream *network_ddr_input(const struct network *net,
+					 const struct network_stream *out)
 {
 	for (size_t i = 0; i < net->n_internal; i++) {
 		struct network_stream *s = &net->internal[i];
@@ -183,7 +184,7 @@ struct network_stream *network_internal_source(const struct network *net,
 
 		if (s->input || s->layer->kind != input->layer->kind)
 			continue;
-		if (s->layer->kind == HEF_EDGE_DDR ? ddr_input_of(net, s) == input
+		if (s->layer->kind == HEF_EDGE_DDR ? network_ddr_input(net, s) == input
 						   : s->context == input->layer->peer_context &&
 							     s->layer->stream == input->layer->peer_stream)
 			return s;
@@ -205,7 +206,7 @@ static int internal_channels(struct network *net, uint16_t context, uint32_t use
 
 		if (s->context != context || s->layer->kind != HEF_EDGE_DDR || s->input)
 			continue;
-		in = ddr_input_of(net, s);
+		in = network_ddr_input(net, s);
 		if (!in)
 			return -EBADMSG;
 		r = take_channel(&used, true, &in->channel);

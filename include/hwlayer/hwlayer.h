@@ -352,8 +352,9 @@ void hw_dev_set_event_callback(struct hw_dev *dev, hw_event_fn fn, void *user);
  *             HW_ORDER_HAILO_NMS_BY_SCORE where the host computes them
  * @raw_outputs: the outputs are the chip's own; what the file leaves to the host after them (NMS,
  *               argmax, softmax) is the user's business
- * @frames_in_flight: frame slots (DMA memory) to set up; 0 chooses 8, and a network whose
- *                    descriptor lists have less room gets fewer
+ * @frames_in_flight: frame slots (DMA memory) to set up; 0 chooses 8, a network of several
+ *                    contexts gets at least @batch, and one whose descriptor lists have less room
+ *                    gets fewer
  * @queue_depth: transfers of one frame that a descriptor list has room for, 1 to 127; 0 means 8
  * @dynamic_batch: how many frames of @batch the chip shall take at a time.  0 means all of them; of a
  *                 network of several contexts as many as wait, up to @batch.  Given a number, such a

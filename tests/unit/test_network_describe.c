@@ -33,8 +33,13 @@ static void actions_have_words(void **state)
 	network_free(net, NULL);
 	example_2(&e);
 	net = planned(&e);
-	assert_string_equal(describe(net, 3, 2), "ACTIVATE_INTER_CONTEXT_OUTPUT on vDMA channel 17 in "
-						 "dynamic context 0");
+	assert_string_equal(describe(net, 3, 2), "ACTIVATE_INTER_CONTEXT_OUTPUT on stream between "
+						 "contexts inter (vDMA channel 17) in dynamic "
+						 "context 0");
+	assert_string_equal(describe(net, 1, 0), "DEACTIVATE_VDMA_CHANNEL on stream between contexts "
+						 "inter (vDMA channel 17) in the batch-switching context");
+	assert_string_equal(describe(net, 4, 3), "ACTIVATE_INTER_CONTEXT_INPUT on stream between "
+						 "contexts inter (vDMA channel 2) in dynamic context 1");
 	network_free(net, NULL);
 }
 
