@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <linux/vfio.h>
 
@@ -86,6 +87,13 @@ static void *watch(void *arg)
 	return NULL;
 }
 
+static void close_event(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
 /* Kernels without them work as well, but an unbind has to wait for us then. */
 static void listen_to(struct vfio *v, uint32_t index, int *fd)
 {
@@ -93,7 +101,7 @@ static void listen_to(struct vfio *v, uint32_t index, int *fd)
 		return;
 	*fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (*fd >= 0 && set_irq(v, index, *fd) < 0)
-		vfio_close_fd(v, fd);
+		close_event(fd);
 }
 
 int vfio_irq_open(struct vfio *v, struct hw_error *err)
@@ -134,7 +142,7 @@ void vfio_irq_close(struct vfio *v)
 		(void)set_irq(v, VFIO_PCI_REQ_IRQ_INDEX, -1);
 	if (v->error_fd >= 0)
 		(void)set_irq(v, VFIO_PCI_ERR_IRQ_INDEX, -1);
-	vfio_close_fd(v, &v->request_fd);
-	vfio_close_fd(v, &v->error_fd);
-	vfio_close_fd(v, &v->stop_fd);
+	close_event(&v->request_fd);
+	close_event(&v->error_fd);
+	close_event(&v->stop_fd);
 }
