@@ -157,6 +157,9 @@ MAN1 := $(wildcard docs/man/*.1)
 MAN8 := $(wildcard docs/man/*.8)
 COMPLETIONS := $(wildcard deploy/completion/*)
 SHARE := $(DESTDIR)$(PREFIX)/share
+# These name programs of ours by their path.
+AT_PREFIX := sed -e 's|/usr/bin/hwctl|$(PREFIX)/bin/hwctl|' -e 's|/usr/sbin/hailo-inferenced|$(PREFIX)/sbin/hailo-inferenced|' \
+	-e 's|/usr/lib/hailo-inference/|$(PREFIX)/lib/hailo-inference/|'
 
 install: all
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(O)/hwctl
@@ -168,6 +171,12 @@ install: all
 	$(if $(MAN1),install -D -m 0644 -t $(SHARE)/man/man1 $(MAN1))
 	$(if $(MAN8),install -D -m 0644 -t $(SHARE)/man/man8 $(MAN8))
 	$(if $(COMPLETIONS),install -D -m 0644 -t $(SHARE)/bash-completion/completions $(COMPLETIONS))
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/lib/hailo-inference udev/vfio-group
+	install -d $(DESTDIR)$(PREFIX)/lib/udev/rules.d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	$(AT_PREFIX) udev/70-hailo-inference.rules >$(DESTDIR)$(PREFIX)/lib/udev/rules.d/70-hailo-inference.rules
+	$(AT_PREFIX) deploy/hailo-inferenced.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/hailo-inferenced.service
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/sysusers.d deploy/sysusers.d/hailo-inference.conf
+	install -D -m 0644 -t $(DESTDIR)/etc/security/limits.d deploy/limits.d/hailo-inference.conf
 
 # The kernel's makefiles read Kbuild here.  They build beside the sources, so they get a copy.
 KDIR ?= /lib/modules/$(shell uname -r)/build
