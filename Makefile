@@ -176,6 +176,7 @@ install: all
 	$(AT_PREFIX) udev/70-hailo-inference.rules >$(DESTDIR)$(PREFIX)/lib/udev/rules.d/70-hailo-inference.rules
 	$(AT_PREFIX) deploy/hailo-inferenced.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/hailo-inferenced.service
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/sysusers.d deploy/sysusers.d/hailo-inference.conf
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/modprobe.d deploy/modprobe.d/hailo-inference.conf
 	install -D -m 0644 -t $(DESTDIR)/etc/security/limits.d deploy/limits.d/hailo-inference.conf
 
 # The kernel's makefiles read Kbuild here.  They build beside the sources, so they get a copy.

@@ -146,8 +146,8 @@ static int run(const struct options *opt, int argc, char **argv, bool bind)
 		if (r == -ENOENT && strcmp(driver, PCI_DRIVER_UIO) == 0)
 			hw_fail_context(&err, r, "no IOMMU, so the module hailo_uio is needed (docs/raspberry-pi-5.md)");
 		report(opt, r, &err);
-		/* It is always the device, its driver or whoever has it. */
-		return EXIT_NO_DEVICE;
+		/* It was tried, or it is about the device and whoever has it. */
+		return r == -EIO || r == -ENOENT ? EXIT_FAILED : EXIT_NO_DEVICE;
 	}
 	return answer(&s, &b, was, driver);
 }

@@ -231,6 +231,7 @@ int cmd_doctor(const struct options *opt, int argc, char **argv)
 	if (!d)
 		return EXIT_FAILED;
 	d->mock = wanted && strncmp(wanted, "mock", 4) == 0;
+	d->software = d->mock;
 	device.device = wanted;
 	d->opt = &device;
 	d->model = model;

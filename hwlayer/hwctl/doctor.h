@@ -31,6 +31,7 @@ struct doctor {
 	char bdf[16];
 	char driver[32];
 	int group;                /* IOMMU group, -1: none */
+	bool software;            /* a chip in software, perhaps one that is a PCI function of a virtual machine */
 	bool noiommu;             /* VFIO made the group, no IOMMU is behind it */
 	bool pi5;                 /* the machine is a Raspberry Pi 5 */
 	struct rung rungs[RUNGS];

@@ -120,7 +120,8 @@ static void judge_dma(struct doctor *d, const struct dma_outcome *o, struct rung
 	if (!o->dma_ok) {
 		rung_fail(r, "counters, descriptors or guard bytes are not as they should be");
 		rung_mend(r, "hwctl dma-test %s --device %s", d->model, device_of(d));
-	} else if (o->interrupts_missed && o->interrupts_missed >= o->interrupts) {
+	} else if (o->interrupts_missed && o->interrupts_missed * 4 >= o->interrupts) {
+		/* Of those that count as serviced some were seen in passing, not because they came. */
 		rung_fail(r, "interrupts do not arrive: the work was found by looking, which is slow");
 		rung_mend(r, "grep -e vfio -e hailo /proc/interrupts; sudo dmesg | grep -i msi");
 	} else {

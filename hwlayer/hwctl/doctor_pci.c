@@ -15,23 +15,27 @@
 
 #define RESCAN "echo 1 | sudo tee /sys/bus/pci/rescan"
 
+static unsigned long hex_attribute(const char *bdf, const char *name)
+{
+	char text[16];
+
+	return pci_attribute(host_sysfs(), bdf, name, text, sizeof(text)) < 0 ? ULONG_MAX : strtoul(text, NULL, 16);
+}
+
 /* Functions of this vendor that are another chip; "" when there are none. */
 static void other_chips(char *text, size_t size)
 {
-	char dir[PATH_MAX], vendor[16], device[16];
+	char dir[PATH_MAX];
 	struct dirent *e;
 	size_t n = 0;
 	DIR *d = opendir(host_path(dir, "/sys/bus/pci/devices"));
 
 	text[0] = 0;
 	while (d && (e = readdir(d))) {
-		if (e->d_name[0] == '.' ||
-		    pci_attribute(host_sysfs(), e->d_name, "vendor", vendor, sizeof(vendor)) < 0 ||
-		    strtoul(vendor, NULL, 16) != CHIP_PCI_VENDOR)
+		if (e->d_name[0] == '.' || hex_attribute(e->d_name, "vendor") != CHIP_PCI_VENDOR)
 			continue;
-		(void)pci_attribute(host_sysfs(), e->d_name, "device", device, sizeof(device));
 		n += (size_t)snprintf(text + n, size - n, "%s%s (1e60:%04lx)", n ? ", " : "", e->d_name,
-				      strtoul(device, NULL, 16));
+				      hex_attribute(e->d_name, "device") & 0xffff);
 		if (n >= size)
 			break;
 	}
@@ -48,6 +52,7 @@ static void no_card(struct doctor *d, struct rung *r)
 		rung_fail(r, "no Hailo-8 (1e60:2864); of the same vendor there is %s, a chip that this driver "
 			     "does not know",
 			  others);
+		rung_mend(r, "lspci -nn -d 1e60:");
 		return;
 	}
 	rung_fail(r, "no PCI function 1e60:2864: the card has no power, is not seated, its slot is off, or "
@@ -63,20 +68,20 @@ static void no_card(struct doctor *d, struct rung *r)
 
 static bool take_named(struct doctor *d, const char *wanted, struct rung *r)
 {
-	char vendor[16], device[16];
+	unsigned long vendor, device;
 
 	(void)pci_parse_bdf(wanted, d->bdf);
-	if (pci_attribute(host_sysfs(), d->bdf, "vendor", vendor, sizeof(vendor)) < 0) {
+	vendor = hex_attribute(d->bdf, "vendor");
+	device = hex_attribute(d->bdf, "device");
+	if (vendor == ULONG_MAX) {
 		rung_fail(r, "there is no PCI function %s", d->bdf);
 		rung_mend(r, "hwctl list");
 		rung_mend(r, RESCAN);
 		return false;
 	}
-	(void)pci_attribute(host_sysfs(), d->bdf, "device", device, sizeof(device));
-	if (strtoul(vendor, NULL, 16) == CHIP_PCI_VENDOR && strtoul(device, NULL, 16) == CHIP_PCI_DEVICE)
+	if (vendor == CHIP_PCI_VENDOR && device == CHIP_PCI_DEVICE)
 		return true;
-	rung_fail(r, "%s is %04lx:%04lx, no Hailo-8 (1e60:2864)", d->bdf, strtoul(vendor, NULL, 16),
-		  strtoul(device, NULL, 16));
+	rung_fail(r, "%s is %04lx:%04lx, no Hailo-8 (1e60:2864)", d->bdf, vendor, device & 0xffff);
 	rung_mend(r, "hwctl list");
 	return false;
 }
@@ -118,6 +123,8 @@ void doctor_card(struct doctor *d, const char *wanted, struct rung *r)
 	free(cards);
 	(void)pci_driver(host_sysfs(), d->bdf, d->driver, sizeof(d->driver));
 	d->group = pci_iommu_group(host_sysfs(), d->bdf);
+	d->software = hex_attribute(d->bdf, "subsystem_vendor") == CHIP_SOFT_SUBSYS_VENDOR &&
+		      hex_attribute(d->bdf, "subsystem_device") == CHIP_SOFT_SUBSYS_DEVICE;
 	d->noiommu = d->group >= 0 && pci_group_is_noiommu(host_sysfs(), d->group);
 	if (!answers(d)) {
 		rung_found(r, "%s", d->bdf);

@@ -18,7 +18,7 @@
 
 int pci_bind_write(const char *path, const char *text)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC), r = 0;
+	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC), r = 0;
 	size_t len = strlen(text);
 
 	if (fd < 0)
