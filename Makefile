@@ -10,6 +10,9 @@
 #   make kmod-install-dkms  its sources for DKMS, to DESTDIR/usr/src
 #   make kmod-check the module against Debian's kernels, sparse, checkpatch
 #
+#   make cross-arm64  everything for arm64, in O/arm64
+#   make check-arm64  its unit and mock tests under qemu, and that both architectures compute the same bits
+#
 # Knobs: O=dir (out), V=1 (show commands), SAN=1 (ASan+UBSan), SAN=thread (TSan), CC=, DEBUG=1, SHARED=dir
 
 O ?= out
@@ -27,7 +30,7 @@ say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' '$(1)' '$(2)')
 PKGS_LIB := libcjson libprotobuf-c libxxhash zlib libcrypto libpci
 PKGS_DAEMON := libmicrohttpd
 PKGS_TEST := cmocka
-ifneq ($(filter-out clean kmod kmod-check kmod-install-dkms,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out clean kmod kmod-check kmod-install-dkms cross-arm64,$(or $(MAKECMDGOALS),all)),)
 missing := $(shell for p in $(PKGS_LIB) $(PKGS_DAEMON); do pkg-config --exists $$p 2>/dev/null || echo $$p; done)
 ifneq ($(strip $(missing)),)
 $(error missing libraries: $(missing). deploy/install-deps.sh installs what is needed (Debian packages))
@@ -109,7 +112,7 @@ $(O)/gen/onnx.pb-c.c: $(ONNX_PROTO)
 $(O)/models/%.hef: deploy/models/%.onnx deploy/models/%.json $(wildcard deploy/models/*.calib.json) $(O)/hwctl
 	$(call say,HEF,$@)
 	@mkdir -p $(@D)
-	$(Q)$(O)/hwctl hef build $< -o $@ --manifest deploy/models/$*.json \
+	$(Q)$(RUN) $(O)/hwctl hef build $< -o $@ --manifest deploy/models/$*.json \
 		--calibrate deploy/models/$*.calib.json >/dev/null
 
 # -------------------------------------------------------------------- tests
@@ -179,6 +182,17 @@ install: all
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/modprobe.d deploy/modprobe.d/hailo-inference.conf
 	install -D -m 0644 -t $(DESTDIR)/etc/security/limits.d deploy/limits.d/hailo-inference.conf
 
+# -------------------------------------------------------------------- arm64
+# Debian's cross compiler and its arm64 libraries, unpacked in a folder (tests/support/sysroot.sh).
+ARM64_ROOT = $(shell tests/support/sysroot.sh)
+ARM64_PC = $(ARM64_ROOT)/usr/lib/aarch64-linux-gnu/pkgconfig:$(ARM64_ROOT)/usr/share/pkgconfig
+cross-arm64:
+	$(eval ARM64_ROOT := $(ARM64_ROOT))
+	$(Q)test -n '$(ARM64_ROOT)'
+	$(Q)PKG_CONFIG_LIBDIR=$(ARM64_PC) PKG_CONFIG_SYSROOT_DIR=$(ARM64_ROOT) $(MAKE) O=$(O)/arm64 \
+		CC='aarch64-linux-gnu-gcc --sysroot=$(ARM64_ROOT)' AR=aarch64-linux-gnu-ar \
+		RUN='qemu-aarch64-static -L $(ARM64_ROOT)' all tests-build
+
 # The kernel's makefiles read Kbuild here.  They build beside the sources, so they get a copy.
 KDIR ?= /lib/modules/$(shell uname -r)/build
 KMOD_O ?= $(O)/kmod/module
@@ -203,11 +217,11 @@ kmod-install-dkms:
 
 kmod-check:
 	$(Q)tests/kmod/build.sh O=$(O)
+.PHONY: cross-arm64 kmod kmod-check kmod-install-dkms
 
 clean:
 	rm -rf $(O)
 
-.PHONY: kmod kmod-check kmod-install-dkms
 .PHONY: all tests-build check vm-check vm-check-all bench run install clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:

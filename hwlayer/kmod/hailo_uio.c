@@ -112,7 +112,6 @@ static void hailo_card_free(struct kref *ref)
 {
 	struct hailo_card *card = container_of(ref, struct hailo_card, ref);
 
-	ida_free(&hailo_numbers, card->number);
 	mutex_destroy(&card->lock);
 	kfree(card);
 }
@@ -965,6 +964,7 @@ err_regions:
 err_disable:
 	pci_disable_device(pdev);
 err_card:
+	ida_free(&hailo_numbers, card->number);
 	kref_put(&card->ref, hailo_card_free);
 	return r;
 }
@@ -974,6 +974,7 @@ static void hailo_remove(struct pci_dev *pdev)
 	struct hailo_card *card = pci_get_drvdata(pdev);
 
 	misc_deregister(&card->misc);
+	ida_free(&hailo_numbers, card->number);
 	mutex_lock(&card->lock);
 	card->gone = true;
 	mutex_unlock(&card->lock);

@@ -68,7 +68,6 @@ setup() {
 file_of() { # NAME:ARCH: the package file, downloaded unless it is there
 	local name=${1%:*} arch=${1#*:} line uri file
 	line=$(apt_of "$arch" apt-get download --print-uris "$name" | head -1)
-	uri=${line%%\'*}
 	uri=$(echo "$line" | cut -d"'" -f2)
 	file=$(echo "$line" | cut -d' ' -f2)
 	[ -n "$uri" ] || {
@@ -105,7 +104,6 @@ sysroot)
 	shift 3
 	mkdir -p "$dir"
 	apt_of "$arch" apt-get install -y --download-only "$@" >/dev/null
-	apt_of "$arch" apt-get install -y --print-uris "$@" | cut -d' ' -f2 >"$cache/wanted" || :
 	apt_of "$arch" apt-get install -s "$@" | sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1 \2/p' |
 		while read -r name version; do
 			for file in "$cache/archives/${name%:*}_${version//:/%3a}"_{"$arch",all}.deb; do
