@@ -35,6 +35,8 @@ static const struct setting {
      "with a mock: ONNX file that answers instead of a vendor's HEF"},
     {"UNSAFE_NO_IOMMU", BOOL, FIELD(unsafe_no_iommu), "false", 0, 0,
      "take a card without an IOMMU: it can then overwrite any of the machine's memory"},
+    {"CACHED_DMA", BOOL, FIELD(cached_dma), "false", 0, 0,
+     "with hailo_uio: data in cached memory (docs/kernel-module.md)"},
     {"NUM_MOTIFS", NUMBER, FIELD(num_motifs), "12", 1, 1024, "motif scores in each answer"},
     {"ALLOW_NO_MOTIFS", BOOL, FIELD(allow_no_motifs), "false", 0, 0,
      "serve zeros as scores when the model has none"},

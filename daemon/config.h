@@ -21,6 +21,7 @@ struct config {
 	char mock_onnx[4096]; /* as hw_dev_options.mock_onnx, "" for none */
 	char mock_faults[512]; /* as hw_dev_options.mock_faults; an option, not a setting */
 	bool unsafe_no_iommu; /* as hw_dev_options.unsafe_no_iommu */
+	bool cached_dma; /* as hw_dev_options.cached_dma */
 	char host[256];
 	uint32_t port;
 	enum hw_log_level log_level;

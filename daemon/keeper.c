@@ -77,6 +77,7 @@ static int open_device(struct engine *e, struct hw_error *err)
 	    .device = e->cfg->device,
 	    .mock_onnx = e->cfg->mock_onnx[0] ? e->cfg->mock_onnx : NULL,
 	    .unsafe_no_iommu = e->cfg->unsafe_no_iommu,
+	    .cached_dma = e->cfg->cached_dma,
 	    /* The chip that comes after the faulty one is healthy. */
 	    .mock_faults = e->cfg->mock_faults[0] && !e->attempts ? e->cfg->mock_faults : NULL,
 	};

@@ -96,6 +96,9 @@ int backend_remote_open(const char *path, struct backend **out, struct hw_error 
 /* A card that is bound to vfio-pci. */
 int backend_vfio_open(const struct hw_card *card, const struct hw_dev_options *opt,
 		      struct backend **out, struct hw_error *err);
+/* A card that is bound to our kernel module hailo_uio. */
+int backend_uio_open(const struct hw_card *card, const struct hw_dev_options *opt,
+		     struct backend **out, struct hw_error *err);
 /* The chip behind a mock backend, for tests; NULL for other backends. */
 struct mock_chip;
 struct mock_chip *backend_mock_chip(struct backend *be);

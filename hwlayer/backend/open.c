@@ -17,6 +17,7 @@ static const struct {
 		    struct hw_error *err);
 } drivers[] = {
 	{"vfio-pci", backend_vfio_open},
+	{"hailo_uio", backend_uio_open},
 };
 
 static int open_found(const struct hw_card *card, const struct hw_dev_options *opt,

@@ -34,7 +34,7 @@ static void mend_boot(struct doctor *d, struct rung *r, int code)
 		break;
 	case -EACCES:
 	case -EPERM:
-		rung_mend(r, "id -nG; ls -lR /dev/vfio /dev/uio*   # this user needs read and write access");
+		rung_mend(r, "id -nG; ls -lR /dev/vfio /dev/hailo_uio*   # this user needs read and write access");
 		break;
 	case -ENOENT:
 		rung_mend(r, "sudo install -D -m 0644 hailo8_fw.4.23.0.bin /lib/firmware/hailo/hailo8_fw.bin");

@@ -34,6 +34,7 @@ struct options {
 	bool quiet; /* no progress */
 	bool verbose;
 	bool unsafe_no_iommu;
+	bool cached_dma;
 };
 
 struct command {

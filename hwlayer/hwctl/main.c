@@ -164,6 +164,8 @@ static void print_usage(FILE *f)
 	      "  --record-mmio F  likewise, every register access\n"
 	      "  --unsafe-no-iommu  a card in VFIO's no-IOMMU mode, too: then nothing keeps the chip, or a\n"
 	      "                 mistake, from overwriting any of the machine's memory\n"
+	      "  --cached-dma   with hailo_uio: data in cached memory, kept in step by the driver; faster to\n"
+	      "                 read on boards such as a Raspberry Pi 5 (dma-test shows by how much)\n"
 	      "  --json         machine-readable answer on stdout\n"
 	      "  --quiet        no progress on stderr\n"
 	      "  --verbose      the library's log on stderr\n"
@@ -251,7 +253,7 @@ int open_device_quietly(const struct options *opt, bool no_boot, struct hw_dev *
 		.mock_onnx = opt->mock_onnx, .mock_hw_consts = opt->mock_hw_consts,
 		.mock_layout = opt->mock_layout, .mock_max_page = opt->mock_max_page,
 		.mock_faults = opt->faults, .record = opt->record, .record_mmio = opt->record_mmio,
-		.unsafe_no_iommu = opt->unsafe_no_iommu};
+		.unsafe_no_iommu = opt->unsafe_no_iommu, .cached_dma = opt->cached_dma};
 	struct ticker *t;
 	int r;
 
@@ -359,6 +361,8 @@ static int common_options(int *argc, char **argv, struct options *opt, bool *hel
 			opt->json = true;
 		} else if (strcmp(a, "--unsafe-no-iommu") == 0) {
 			opt->unsafe_no_iommu = true;
+		} else if (strcmp(a, "--cached-dma") == 0) {
+			opt->cached_dma = true;
 		} else if (strcmp(a, "--quiet") == 0) {
 			opt->quiet = true;
 		} else if (strcmp(a, "--verbose") == 0) {

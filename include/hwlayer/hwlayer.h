@@ -106,6 +106,9 @@ int hw_card_list(struct hw_card **cards, size_t *count, struct hw_error *err);
  * @unsafe_no_iommu: take a card even in VFIO's no-IOMMU mode, where nothing keeps the chip, or a
  *                   mistake of its driver, from reading and overwriting all memory of the machine
  *                   (docs/safety.md).  Where there is an IOMMU it is used all the same.
+ * @cached_dma: through the kernel module hailo_uio, inputs and outputs lie in cached memory, which is
+ *              synced for each frame, instead of memory that some boards cannot cache
+ *              (docs/kernel-module.md)
  */
 struct hw_dev_options {
 	const char *device;
@@ -119,6 +122,7 @@ struct hw_dev_options {
 	const char *record;
 	const char *record_mmio;
 	bool unsafe_no_iommu;
+	bool cached_dma;
 };
 
 /**
