@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 # Run test programs (cmocka in TAP) and test scripts (TAP on stdout), each under a time limit, and
 # count.  Usage: tests/run.sh PROGRAM...   With CI=true a skip is a failure.
+# RUN: what programs of another architecture are run with.
 set -u
+RUN=${RUN:-}
 limit=${TEST_TIMEOUT:-900}
 passed=0 failed=0 skipped=0
 log=$(mktemp -d) || exit 1
@@ -14,7 +16,7 @@ for t in "$@"; do
 	case $t in
 	*.py) run=(/usr/bin/python3 "$t") ;;
 	*.sh) run=(bash "$t") ;;
-	*) run=("$t") ;;
+	*) run=($RUN "$t") ;;
 	esac
 	start=$SECONDS
 	timeout -k 10 "$limit" "${run[@]}" >"$log/out" 2>"$log/err" </dev/null

@@ -31,6 +31,7 @@ struct test {
 	struct hw_dev_info info;
 	struct hw_net *net;
 	struct dma_count count;
+	struct dma_memory memory;
 	struct dma_reference *reference; /* NULL: none */
 	const struct hw_tensor_info *in, *out;
 	size_t n_in, n_out;
@@ -354,6 +355,8 @@ static int run(struct test *t, struct hw_dev *dev, struct hw_error *err)
 	r = run_frames(t, t->net, err);
 	/* The first thing that went wrong is the one to tell. */
 	r2 = dma_count_end(&t->count, r < 0 ? &ignored : err);
+	if (r == 0 && r2 == 0 && dma_memory_measure(t->net, &t->memory) < 0)
+		r = hw_fail(err, -ENOMEM, "no memory to read outputs into");
 	return r < 0 ? r : r2;
 }
 
@@ -517,6 +520,8 @@ static void print_text(const struct test *t, const struct verdict *v)
 	if (t->reference)
 		printf("%s  ONNX: cosine similarity at least %.4f (wanted %.2f), largest difference %.4f\n",
 		       word(v->onnx), v->cosine, COSINE_MIN, v->difference);
+	printf("reading outputs: %.2f us a frame out of DMA memory, %.2f us out of ordinary memory\n",
+	       t->memory.dma_us, t->memory.ordinary_us);
 	printf("throughput: %.2f MB/s to the device, %.2f MB/s from it, %.1f frames/s\n",
 	       megabytes_per_second(t, true), megabytes_per_second(t, false),
 	       t->wall_ns ? (double)t->done * 1e9 / (double)t->wall_ns : 0);
@@ -570,6 +575,9 @@ static void print_answer_json(const struct test *t, const struct verdict *v)
 	x = cJSON_AddObjectToObject(o, "megabytes_per_second");
 	cJSON_AddNumberToObject(x, "host_to_device", megabytes_per_second(t, true));
 	cJSON_AddNumberToObject(x, "device_to_host", megabytes_per_second(t, false));
+	x = cJSON_AddObjectToObject(o, "reading_outputs_us");
+	cJSON_AddNumberToObject(x, "dma_memory", t->memory.dma_us);
+	cJSON_AddNumberToObject(x, "ordinary_memory", t->memory.ordinary_us);
 	x = cJSON_AddObjectToObject(o, "chip_statistics");
 	cJSON_AddBoolToObject(x, "checked", c->has_chip);
 	if (c->has_chip) {

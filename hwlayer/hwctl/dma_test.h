@@ -34,6 +34,17 @@ int dma_count_prepare(struct dma_count *c, struct hw_dev *dev, struct hw_error *
 int dma_count_begin(struct dma_count *c, struct hw_net *net, struct hw_error *err);
 int dma_count_end(struct dma_count *c, struct hw_error *err);
 
+/* ------------------------------------------------------------------ dma_memory.c */
+
+/* Microseconds of the CPU for reading all outputs of a frame. */
+struct dma_memory {
+	double dma_us;      /* where the chip put them, with the sync that it needs */
+	double ordinary_us; /* as much of ordinary memory */
+};
+
+/* With the network loaded and idle.  0 or -ENOMEM. */
+int dma_memory_measure(const struct hw_net *net, struct dma_memory *out);
+
 /* -------------------------------------------------------------------- dma_test.c */
 
 /* What a run over an open device came to, for others that want to know. */
