@@ -27,7 +27,7 @@ if [ ! -d "$golden" ]; then
 	echo "ok 1 - # SKIP $golden is not here (set HAILO_SHARED)"
 	exit 0
 fi
-echo "1..21"
+echo "1..27"
 h=$OUT/hwctl
 record() { "$h" run "$hefs/$1.hef" --record "$tmp/$2.jsonl" "${@:3}"; }
 
@@ -67,6 +67,28 @@ check "shown as actions" 0 "trigger_sequencer cluster=4" "$h" trace show \
 check "replayed" 0 "26 controls and 6 transfers, taken as recorded" "$h" trace replay \
 	"$golden/model_3x640x640.hailo8l.v1.on8.jsonl"
 check "no recording" 4 "line 1 is no line of a recording" "$h" trace show "$tmp/a.tsv"
+
+# Frames of the recordings' generator (golden/README 4.1): byte i of frame k.
+frames() { # BYTES COUNT
+	printf "$(awk -v n="$1" -v count="$2" 'BEGIN { for (k = 0; k < count; k++) for (i = 0; i < n; i++)
+		printf "\\%03o", (i * 167 + int(i / 256) * 59 + k * 31 + 7) % 256 }')"
+}
+frames 1024 8 >"$tmp/mnist.raw"
+frames 1800 8 >"$tmp/fsq.raw"
+pair() { # OUTPUT ARGUMENTS...
+	"$h" run "$hefs/mnist_cnn.hailo8.v0.hef" --input "$tmp/mnist.raw" \
+		"$hefs/fsq_m13_imu.hailo8.v2.hef" --input "$tmp/fsq.raw" --device mock:8 \
+		--record "$tmp/$1.jsonl" "${@:2}"
+}
+check "two models take turns" 0 "fsq_m13_imu.hailo8.v2.hef on mock (hailo8 in software): 3 frames" \
+	pair g --frames 3
+check "equal to the vendor's" 0 "equal" "$h" trace diff "$tmp/g.jsonl" \
+	"$golden/mnist_cnn+fsq_m13_imu.async1.jsonl"
+check "a batch each" 0 '"frames":	8' pair i --frames 8 --batch 4 --json
+check "equal to the vendor's" 0 "equal" "$h" trace diff "$tmp/i.jsonl" \
+	"$golden/mnist_cnn+fsq_m13_imu.async4.jsonl"
+check "which of them cannot be loaded" 4 "truncated.hef: " pair k "$hefs/truncated.hef"
+check "no such group" 4 "no network group nobody" pair k --name nobody
 check "two files" 2 "two files" "$h" trace diff "$tmp/a.jsonl"
 check "a card's own name" 3 "" "$h" trace replay "$tmp/a.jsonl" --device 0000:ff:1f.7
 exit $bad
