@@ -9,7 +9,7 @@
 
 void infer_apps_unknown(struct hw_dev *dev)
 {
-	dev->next_app = FW_APPS_MAX;
+	dev->apps_known = false;
 }
 
 void infer_apps_booted(struct hw_dev *dev)
@@ -26,6 +26,7 @@ static int clear(struct hw_dev *dev, struct hw_error *err)
 		r = chip_clear_apps(&dev->chip, err);
 	if (r == 0) {
 		dev->apps_cleared = true;
+		dev->apps_known = true;
 		dev->next_app = 0;
 	}
 	return r;
@@ -38,8 +39,10 @@ static int add(struct hw_net *net, struct hw_error *err)
 
 	net->plan->app = (uint8_t)dev->next_app;
 	r = network_configure(net->plan, &dev->chip, err);
-	/* After a failure there is half an application. */
-	dev->next_app = r == 0 ? net->plan->app + 1u : FW_APPS_MAX;
+	if (r == 0)
+		dev->next_app++;
+	else
+		infer_apps_unknown(dev); /* there is half an application */
 	return r;
 }
 
@@ -75,12 +78,6 @@ static int renew(struct hw_dev *dev, struct hw_error *err)
 	return r;
 }
 
-int infer_apps_ready(struct hw_dev *dev, struct hw_error *err)
-{
-	/* What a user before us left behind goes first (pcie 10.10), and so do 32 of our own. */
-	return dev->next_app < FW_APPS_MAX ? 0 : infer_public_code(renew(dev, err));
-}
-
 /* Networks whose application is still needed. */
 static unsigned int living(const struct hw_dev *dev)
 {
@@ -89,6 +86,20 @@ static unsigned int living(const struct hw_dev *dev)
 	for (const struct hw_net *net = dev->nets; net; net = net->next)
 		n += !net->dead;
 	return n;
+}
+
+int infer_apps_ready(struct hw_dev *dev, struct hw_error *err)
+{
+	/* What a user before us left behind goes first (pcie 10.10). */
+	return dev->apps_known ? 0 : infer_public_code(renew(dev, err));
+}
+
+int infer_apps_room(struct hw_dev *dev, struct hw_error *err)
+{
+	/* Applications of networks that were freed are forgotten: there are fewer networks than that. */
+	if (dev->next_app >= FW_APPS_MAX)
+		infer_apps_unknown(dev);
+	return infer_apps_ready(dev, err);
 }
 
 int infer_apps_configure(struct hw_net *net, struct hw_error *err)
@@ -100,7 +111,7 @@ int infer_apps_configure(struct hw_net *net, struct hw_error *err)
 	infer_switch_stop(dev);
 	r = infer_chip_usable(dev, err);
 	if (r == 0)
-		r = infer_apps_ready(dev, err);
+		r = infer_apps_room(dev, err);
 	if (r == 0)
 		r = infer_order_function(net, err);
 	if (r < 0)

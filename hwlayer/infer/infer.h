@@ -53,7 +53,8 @@ struct hw_dev {
 	uint64_t turns;              /* how often the chip was given to a network */
 	size_t frame_guard;          /* bytes around each frame of networks to come, 0 unless hwctl tests */
 	bool apps_cleared;           /* RESET and CLEAR were taken since the boot: apps.c */
-	unsigned int next_app;       /* FW_APPS_MAX: they have to be sent first */
+	bool apps_known;             /* what the firmware has is what we think */
+	unsigned int next_app;       /* the number of the next one; FW_APPS_MAX: no room */
 };
 
 /* One stream of a network: what host_net makes frames for, or of, and its channel. */
@@ -152,8 +153,10 @@ size_t infer_slot_count(const struct network *plan, uint32_t wanted);
 /* apps.c, owner thread only */
 void infer_apps_booted(struct hw_dev *dev);  /* the chip has been started anew */
 void infer_apps_unknown(struct hw_dev *dev); /* clear before the next configuration */
-/* The firmware has what we think it has, and room; otherwise everything is configured afresh. */
+/* The firmware has what we think it has; otherwise everything is configured afresh. */
 int infer_apps_ready(struct hw_dev *dev, struct hw_error *err);
+/* Likewise, and there is room for one more. */
+int infer_apps_room(struct hw_dev *dev, struct hw_error *err);
 /* network_configure() as the next application. */
 int infer_apps_configure(struct hw_net *net, struct hw_error *err);
 void infer_apps_close(struct hw_dev *dev);   /* leave the chip without any */

@@ -218,7 +218,7 @@ static int select_variant(struct hw_dev *dev, const struct load *load,
 		return r;
 	r = infer_query_info(dev, err);
 	if (r == 0)
-		r = infer_apps_ready(dev, err);
+		r = infer_apps_room(dev, err);
 	if (r < 0)
 		return r;
 	return hef_select(hef, load->group, dev->info.arch, dev->info.clusters,
