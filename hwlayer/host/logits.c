@@ -45,6 +45,8 @@ int host_argmax_init(const struct hef_op *op, enum hw_type type, enum hw_order o
 		return refuse(op, err, "the shape of its input makes no sense");
 	out->user.order = choose_order(op, order, natural);
 	out->user.type = choose_type(op, type, stored);
+	if (out->user.type != HW_TYPE_U8 && out->user.type != HW_TYPE_U16 && out->user.type != HW_TYPE_F32)
+		return refuse(op, err, "the element type of its result is not known");
 	if (out->user.order != natural)
 		return refuse(op, err, "its result comes in NHW order, or NC where its input does");
 	most = out->user.type == HW_TYPE_U8    ? UINT8_MAX
