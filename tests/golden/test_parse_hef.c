@@ -312,29 +312,11 @@ static void mux(void **state)
 		{"m/b", 4, 16, 2, .format = 1},
 	};
 	static const uint32_t ratios[] = {1, 1};
-	struct buf edge = {0}, message = {0}, data = {0}, conn = {0};
 	struct hefgen g;
 
 	(void)state;
 	hefnet_begin(&g, "m", &image, 1, NULL, 0);
-	pb_str(&message, 1, whole.name);
-	hefnet_base(&message, 2, &whole, 0, NULL);
-	pb_uint(&data, 1, 2);
-	pb_uint(&data, 2, 4);
-	pb_packed_uint(&data, 4, ratios, 2);
-	pb_msg(&message, 3, &data);
-	for (size_t i = 0; i < ARRAY_SIZE(leaf); i++) {
-		struct buf pred = {0}, info = {0};
-
-		hefnet_info(&info, &leaf[i], 0, NULL);
-		pb_msg(&pred, 1, &info);
-		pb_msg(&message, 5, &pred);
-	}
-	pb_uint(&edge, 1, 1);
-	pb_uint(&edge, 2, 1);
-	pb_msg(&edge, 4, &message);
-	pb_msg(&edge, 5, &conn);
-	pb_msg(&g.at[AT_CONTEXT_META], 2, &edge);
+	hefnet_mux(&g, &whole, leaf, ARRAY_SIZE(leaf), 4, ratios);
 	hefnet_sorted(&g, "m/a");
 	hefnet_sorted(&g, "m/b");
 	expect_part(&g, true,
@@ -350,28 +332,13 @@ static void mux(void **state)
 static void planes(void **state)
 {
 	static const struct hefnet_tensor plane[] = {{"m/in_y", 4, 8, 1, .format = 0}, {"m/in_uv", 2, 4, 2, .format = 0}};
+	static const struct hefnet_tensor whole = {"m/in", 2, 8, 3, .format = 0};
 	static const struct hefnet_tensor out = {"m/fc", 1, 1, 8, .format = 2};
-	struct buf edge = {0}, message = {0}, conn = {0};
 	struct hefgen g;
 
 	(void)state;
 	hefnet_begin(&g, "m", NULL, 0, &out, 1);
-	pb_str(&message, 1, "m/in");
-	pb_uint(&message, 2, 0);
-	for (size_t i = 0; i < ARRAY_SIZE(plane); i++) {
-		struct buf one = {0}, info = {0};
-
-		hefnet_info(&info, &plane[i], (uint32_t)i, NULL);
-		pb_msg(&one, 1, &info);
-		pb_msg(&message, 3, &one);
-	}
-	pb_uint(&message, 4, 2);
-	pb_uint(&message, 5, 8);
-	pb_uint(&message, 6, 3);
-	pb_uint(&edge, 2, 2);
-	pb_msg(&edge, 8, &message);
-	pb_msg(&edge, 5, &conn);
-	pb_msg(&g.at[AT_CONTEXT_META], 2, &edge);
+	hefnet_planes(&g, &whole, 0, plane, ARRAY_SIZE(plane));
 	hefnet_sorted(&g, "m/fc");
 	expect_part(&g, true,
 		    "        Stream infos:\n"
@@ -399,30 +366,13 @@ static void several_contexts(void **state)
 		    "Network group name: net, Multi Context - Number of contexts: 2\n");
 }
 
-/* Message 77 around 78: 80 classes of 100 boxes of 8 bytes in bursts of 101 (6.8's example) */
-static struct buf chip_nms(uint32_t part_of)
-{
-	struct buf nms = {0}, additional = {0}, defuse = {0};
-
-	pb_uint(&nms, 2, 80);
-	pb_uint(&nms, 3, 100);
-	pb_uint(&nms, 4, 8);
-	if (part_of) {
-		pb_uint(&nms, 5, 1);
-		pb_uint(&defuse, 1, part_of - 1);
-		pb_str(&defuse, 3, "m/whole");
-		pb_msg(&nms, 6, &defuse);
-	}
-	pb_uint(&nms, 8, 101);
-	pb_uint(&nms, 9, 1);
-	pb_msg(&additional, 1, &nms);
-	return additional;
-}
+/* 6.8's example */
+static const struct hefnet_chip_nms eighty = {.classes = 80, .boxes = 100, .burst = 101};
 
 static void nms_on_the_chip(void **state)
 {
 	static const struct hefnet_tensor out = {"m/nms1", 1, 1, 8, .format = 6, .data_bytes = 2};
-	struct buf nms = chip_nms(0);
+	struct buf nms = hefnet_chip_nms(&eighty, 0);
 	struct hefgen g;
 
 	(void)state;
@@ -443,30 +393,17 @@ static void split_nms(void **state)
 {
 	static const struct hefnet_tensor part[] = {{"m/part0", 1, 1, 8, .format = 6, .data_bytes = 2},
 					     {"m/part1", 1, 1, 8, .format = 6, .data_bytes = 2}};
-	static const struct hefnet_tensor whole = {"m/whole", 1, 1, 8, .format = 6, .data_bytes = 2};
-	struct buf fused = {0}, layer = {0}, info = {0}, nms = {0};
+	static const struct hefnet_chip_nms whole = {.classes = 160, .boxes = 50, .burst = 101};
 	struct hefgen g;
 
 	(void)state;
 	hefnet_begin(&g, "m", &image, 1, NULL, 0);
 	for (uint32_t i = 0; i < 2; i++) {
-		struct buf one = chip_nms(i + 1);
+		struct buf one = hefnet_chip_nms(&eighty, i + 1);
 
 		hefnet_layer(&g.at[AT_CONTEXT_META], &part[i], false, i, &one);
 	}
-	/* Messages 32 and 33 */
-	hefnet_info(&info, &whole, 0, NULL);
-	pb_uint(&nms, 2, 160);
-	pb_uint(&nms, 3, 50);
-	pb_uint(&nms, 4, 8);
-	pb_uint(&nms, 8, 101);
-	pb_uint(&nms, 9, 1);
-	pb_msg(&layer, 1, &info);
-	pb_msg(&layer, 3, &nms);
-	pb_uint(&fused, 1, 1);
-	pb_msg(&fused, 3, &layer);
-	pb_str(&fused, 2, "m/whole");
-	pb_msg(&g.at[AT_CORE_OP], 5, &fused);
+	hefnet_fused(&g, &whole);
 	hefgen_extension(&g, false, 19, NULL);
 	expect_part(&g, false,
 		    "            Input  m/in UINT8, NHWC(224x224x3)\n"

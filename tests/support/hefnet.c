@@ -55,6 +55,96 @@ void hefnet_layer(struct buf *meta, const struct hefnet_tensor *t, bool input, u
 	pb_msg(meta, 2, &edge);
 }
 
+void hefnet_mux(struct hefgen *g, const struct hefnet_tensor *whole, const struct hefnet_tensor *leaf,
+		size_t n, uint32_t rounds, const uint32_t *ratios)
+{
+	struct buf edge = {0}, message = {0}, data = {0}, conn = {0};
+
+	pb_str(&message, 1, whole->name);
+	hefnet_base(&message, 2, whole, 0, NULL);
+	pb_uint(&data, 1, n);
+	pb_uint(&data, 2, rounds);
+	pb_packed_uint(&data, 4, ratios, n);
+	pb_msg(&message, 3, &data);
+	for (size_t i = 0; i < n; i++) {
+		struct buf pred = {0}, info = {0};
+
+		hefnet_info(&info, &leaf[i], 0, NULL);
+		pb_msg(&pred, 1, &info);
+		pb_msg(&message, 5, &pred);
+	}
+	pb_uint(&edge, 1, 1);
+	pb_uint(&edge, 2, 1);
+	pb_msg(&edge, 4, &message);
+	pb_msg(&edge, 5, &conn);
+	pb_msg(&g->at[AT_CONTEXT_META], 2, &edge);
+}
+
+void hefnet_planes(struct hefgen *g, const struct hefnet_tensor *whole, uint32_t format,
+		   const struct hefnet_tensor *plane, size_t n)
+{
+	struct buf edge = {0}, message = {0}, conn = {0};
+
+	pb_str(&message, 1, whole->name);
+	pb_uint(&message, 2, format);
+	for (size_t i = 0; i < n; i++) {
+		struct buf one = {0}, info = {0};
+
+		hefnet_info(&info, &plane[i], (uint32_t)i, NULL);
+		pb_msg(&one, 1, &info);
+		pb_msg(&message, 3, &one);
+	}
+	pb_uint(&message, 4, whole->h);
+	pb_uint(&message, 5, whole->w);
+	pb_uint(&message, 6, whole->f);
+	pb_uint(&edge, 2, 2);
+	pb_msg(&edge, 8, &message);
+	pb_msg(&edge, 5, &conn);
+	pb_msg(&g->at[AT_CONTEXT_META], 2, &edge);
+}
+
+static void put_nms_info(struct buf *nms, const struct hefnet_chip_nms *n)
+{
+	pb_uint(nms, 2, n->classes);
+	pb_uint(nms, 3, n->boxes);
+	pb_uint(nms, 4, 8);
+	pb_uint(nms, 7, n->chunks);
+	if (n->burst) {
+		pb_uint(nms, 8, n->burst);
+		pb_uint(nms, 9, 1);
+	}
+}
+
+struct buf hefnet_chip_nms(const struct hefnet_chip_nms *n, uint32_t part_of)
+{
+	struct buf nms = {0}, additional = {0}, defuse = {0};
+
+	put_nms_info(&nms, n);
+	if (part_of) {
+		pb_uint(&nms, 5, 1);
+		pb_uint(&defuse, 1, part_of - 1);
+		pb_str(&defuse, 3, "m/whole");
+		pb_msg(&nms, 6, &defuse);
+	}
+	pb_msg(&additional, 1, &nms);
+	return additional;
+}
+
+void hefnet_fused(struct hefgen *g, const struct hefnet_chip_nms *whole)
+{
+	static const struct hefnet_tensor t = {"m/whole", 1, 1, 8, .format = 6, .data_bytes = 2};
+	struct buf fused = {0}, layer = {0}, info = {0}, nms = {0};
+
+	hefnet_info(&info, &t, 0, NULL);
+	put_nms_info(&nms, whole);
+	pb_msg(&layer, 1, &info);
+	pb_msg(&layer, 3, &nms);
+	pb_uint(&fused, 1, 1);
+	pb_msg(&fused, 3, &layer);
+	pb_str(&fused, 2, t.name);
+	pb_msg(&g->at[AT_CORE_OP], 5, &fused);
+}
+
 void hefnet_begin(struct hefgen *g, const char *group, const struct hefnet_tensor *in, size_t n_in,
 		  const struct hefnet_tensor *out, size_t n_out)
 {

@@ -22,6 +22,20 @@ void hefnet_info(struct buf *info, const struct hefnet_tensor *t, uint32_t sys, 
 /* A boundary layer as an edge layer of the context metadata @meta */
 void hefnet_layer(struct buf *meta, const struct hefnet_tensor *t, bool input, uint32_t sys,
 		  struct buf *additional);
+/* A D2H mux of plain layers (messages 70 to 72), as an edge layer of @g's context */
+void hefnet_mux(struct hefgen *g, const struct hefnet_tensor *whole, const struct hefnet_tensor *leaf,
+		size_t n, uint32_t rounds, const uint32_t *ratios);
+/* An input of planes (message 71); of @whole name and shape count */
+void hefnet_planes(struct hefgen *g, const struct hefnet_tensor *whole, uint32_t format,
+		   const struct hefnet_tensor *plane, size_t n);
+/* NMS on the chip (message 78), boxes of 8 bytes; burst 0: none, else extension 19 is needed */
+struct hefnet_chip_nms {
+	uint32_t classes, boxes, burst, chunks;
+};
+/* Message 77 around it; @part_of: 1 + the number of this part of "m/whole", 0: no part */
+struct buf hefnet_chip_nms(const struct hefnet_chip_nms *n, uint32_t part_of);
+/* Messages 32 and 33: "m/whole" is what the parts were */
+void hefnet_fused(struct hefgen *g, const struct hefnet_chip_nms *whole);
 /* A network of the given tensors and nothing that is in A.1's beyond what is needed to parse. */
 void hefnet_begin(struct hefgen *g, const char *group, const struct hefnet_tensor *in, size_t n_in,
 		  const struct hefnet_tensor *out, size_t n_out);
