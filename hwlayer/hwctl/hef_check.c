@@ -261,12 +261,17 @@ int hef_check_memory(const char *path, uint64_t *bytes, struct hw_error *err)
 /* ----------------------------------------------------------------------------------- answer */
 
 /* What does not keep a file from running, but a user should know. */
-static const char *note(const struct result *res)
+static const char *note(const struct result *res, char *buf, size_t size)
 {
 	if (res->raw_only)
 		return "the chip's own outputs can be had: hwctl run --raw, hw_net_options.raw_outputs";
 	if (!res->runs)
 		return NULL;
+	if (res->op->n_ops) {
+		snprintf(buf, size, "%s%s is computed on this machine's CPU", hef_op_name(&res->op->ops[0]),
+			 res->op->n_ops > 1 ? " and other post-processing" : "");
+		return buf;
+	}
 	if (res->t.arch == HW_ARCH_HAILO8 && res->hef->arch == HEF_ARCH_HAILO8L &&
 	    !res->hef->software_chip)
 		return "it was compiled for a Hailo-8L: on a Hailo-8 it runs, but slower than it could";
@@ -322,6 +327,8 @@ static void print_plan(const struct result *res)
 
 static void print_text(const struct result *res)
 {
+	char text[160];
+
 	if (res->hef)
 		printf("%s: compiled for %s by %s, container version %" PRIu32 "\n", res->arg->path,
 		       hef_arch_text(res->hef->arch),
@@ -337,8 +344,8 @@ static void print_text(const struct result *res)
 		putchar('\n');
 	if (res->plan)
 		print_plan(res);
-	if (note(res))
-		printf("note: %s\n", note(res));
+	if (note(res, text, sizeof(text)))
+		printf("note: %s\n", note(res, text, sizeof(text)));
 	if (res->runs)
 		printf("it will run on %s\n", res->t.name);
 	else
@@ -396,6 +403,7 @@ static void add_plan(cJSON *o, const struct result *res)
 static void print_answer_json(const struct result *res)
 {
 	cJSON *o = cJSON_CreateObject();
+	char text[160];
 
 	cJSON_AddStringToObject(o, "file", res->arg->path);
 	cJSON_AddBoolToObject(o, "runs", res->runs);
@@ -405,8 +413,8 @@ static void print_answer_json(const struct result *res)
 	else
 		cJSON_AddStringToObject(o, "reason", res->err.text);
 	cJSON_AddNumberToObject(o, "hef_status", res->runs ? 0 : (int)res->status);
-	if (note(res))
-		cJSON_AddStringToObject(o, "note", note(res));
+	if (note(res, text, sizeof(text)))
+		cJSON_AddStringToObject(o, "note", note(res, text, sizeof(text)));
 	if (res->hef) {
 		cJSON_AddStringToObject(o, "architecture", hef_arch_text(res->hef->arch));
 		cJSON_AddNumberToObject(o, "container_version", res->hef->version);

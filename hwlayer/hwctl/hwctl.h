@@ -139,6 +139,12 @@ struct windows {
 	float *values; /* n x elements */
 };
 int windows_read(const char *path, size_t elements, struct windows *w, struct hw_error *err);
+
+/* ---------------------------------------------------------------- output.c */
+
+/* A float32 output of a frame behind what is on the line already: its first numbers, or detections */
+void output_print(const struct hw_tensor_info *t, const void *frame);
+cJSON *output_json(const struct hw_tensor_info *t, const void *frame);
 void windows_free(struct windows *w);
 
 #endif

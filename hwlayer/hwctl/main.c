@@ -119,6 +119,8 @@ static const struct command commands[] = {
 	 "  --batch N          frames per pass through a context, and per turn (default 1)\n"
 	 "  --queue-depth N    transfers of one frame that a descriptor list has room for (default 8)\n"
 	 "  --measure-latency  also the mean time from the chip taking a frame to its last output\n"
+	 "  --detections ORDER by-class (default) or by-score, where the host finds objects\n"
+	 "  --raw              the chip's own outputs, without NMS, argmax and softmax of the host\n"
 	 "  --max-page N       chips in software: largest descriptor page, 128, 256 or 4096\n"
 	 "  --mock-hw-consts H  chips in software: answer to GET_HW_CONSTS, 38 hexadecimal digits\n"
 	 "  --mock-layout H    chips in software: cluster bitmap, hexadecimal\n"

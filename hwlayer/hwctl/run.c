@@ -84,6 +84,8 @@ static int parse(int argc, char **argv, struct command_line *c)
 			text = &a->hw_consts;
 		else if (strcmp(name, "--mock-layout") == 0)
 			text = &a->layout;
+		else if (strcmp(name, "--detections") == 0)
+			text = &a->detections;
 		if (text || number) {
 			if (i + 1 == argc)
 				return usage_error("%s wants a value", name);
@@ -96,6 +98,8 @@ static int parse(int argc, char **argv, struct command_line *c)
 			a->cpu = true;
 		} else if (strcmp(name, "--measure-latency") == 0) {
 			a->measure_latency = true;
+		} else if (strcmp(name, "--raw") == 0) {
+			a->raw = true;
 		} else {
 			int r = add_argument(c, name);
 
@@ -107,6 +111,8 @@ static int parse(int argc, char **argv, struct command_line *c)
 		return usage_error("run wants a MODEL");
 	if (a->cpu && c->n > 1)
 		return usage_error("--cpu runs one model");
+	if (a->detections && strcmp(a->detections, "by-class") && strcmp(a->detections, "by-score"))
+		return usage_error("--detections is by-class or by-score, not '%s'", a->detections);
 	return EXIT_OK;
 }
 
@@ -230,13 +236,8 @@ static void print_values(const struct run_job *j)
 
 	for (size_t k = 0; k < show && k < j->done; k++) {
 		for (size_t i = 0; i < j->n_out; i++) {
-			const float *v = (const float *)(const void *)j->outputs[k * j->n_out + i];
-			size_t n = j->out[i].elements < 6 ? j->out[i].elements : 6;
-
 			printf("input %zu, %s:", k, j->out[i].name);
-			for (size_t e = 0; e < n; e++)
-				printf(" %.4f", (double)v[e]);
-			puts(n < j->out[i].elements ? " ..." : "");
+			output_print(&j->out[i], j->outputs[k * j->n_out + i]);
 		}
 	}
 }
@@ -249,10 +250,8 @@ static cJSON *outputs_json(const struct run_job *j)
 		cJSON *frame = cJSON_CreateObject();
 
 		for (size_t i = 0; i < j->n_out; i++)
-			cJSON_AddItemToObject(
-				frame, j->out[i].name,
-				cJSON_CreateFloatArray((const float *)(const void *)j->outputs[k * j->n_out + i],
-						       (int)j->out[i].elements));
+			cJSON_AddItemToObject(frame, j->out[i].name,
+					      output_json(&j->out[i], j->outputs[k * j->n_out + i]));
 		cJSON_AddItemToArray(all, frame);
 	}
 	return all;

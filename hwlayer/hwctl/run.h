@@ -12,7 +12,8 @@ struct run_arguments {
 	long frames, in_flight, timeout;
 	long batch, queue_depth, max_page;
 	const char *hw_consts, *layout;
-	bool cpu, measure_latency;
+	const char *detections;
+	bool cpu, measure_latency, raw;
 };
 
 /* One model and its frames, however they are run: tensors of floats or bytes, inputs that take turns. */

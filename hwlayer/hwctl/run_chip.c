@@ -194,6 +194,14 @@ static void drop_lane(struct lane *l)
 	free(l->tickets);
 }
 
+/* --detections, checked already */
+static enum hw_order nms_order(const char *name)
+{
+	if (!name)
+		return HW_ORDER_AUTO;
+	return strcmp(name, "by-score") == 0 ? HW_ORDER_HAILO_NMS_BY_SCORE : HW_ORDER_HAILO_NMS_BY_CLASS;
+}
+
 static int load(struct lane *l, struct hw_dev *dev, bool alone, struct hw_error *err)
 {
 	struct run_job *j = l->job;
@@ -207,6 +215,8 @@ static int load(struct lane *l, struct hw_dev *dev, bool alone, struct hw_error 
 		.queue_depth = (uint32_t)j->arg->queue_depth,
 		.measure_latency = j->arg->measure_latency,
 		.take_turns = !alone,
+		.raw_outputs = j->arg->raw,
+		.nms_order = nms_order(j->arg->detections),
 	};
 	const struct hw_tensor_info *in, *out;
 	int r = hw_net_load(dev, j->model, &o, &l->net, err);

@@ -600,7 +600,7 @@ static void flipped_bits_do_no_harm(void **state)
 	(void)state;
 	hefnet_yolov8(&g);
 	file = hefgen_file(&g, &len);
-	for (size_t i = 44 * 8; i < len * 8; i += 11) {
+	for (size_t i = 44 * 8; i < len * 8; i += 29) {
 		const struct host_options none = {0};
 		uint8_t *copy = malloc(len), **streams, **user;
 		struct hw_error err = {0};
@@ -625,7 +625,7 @@ static void flipped_bits_do_no_harm(void **state)
 			bytes += hef_transfer_bytes(rig.net->out_streams[k]);
 		for (size_t k = 0; k < rig.net->n_outputs; k++)
 			bytes += rig.net->outputs[k].info.frame_bytes;
-		if (bytes < 8000000 && made % 8 == 0) {
+		if (bytes < 8000000 && made % 32 == 0) {
 			streams = stream_frames(&rig, (uint32_t)i);
 			for (size_t k = 0; k < rig.net->n_out_streams; k++)
 				memset(streams[k], k % 2 ? 3 : 90, hef_transfer_bytes(rig.net->out_streams[k]));
@@ -637,7 +637,7 @@ static void flipped_bits_do_no_harm(void **state)
 		close_rig(&rig);
 	}
 	free(file);
-	assert_true(made > 50);
+	assert_true(made > 30);
 	assert_true(no > 0);
 }
 
