@@ -12,6 +12,9 @@ static int check(const struct onnx_graph *g, const struct build_options *opt, st
 	if (g->n_inputs > PAYLOAD_PORTS_MAX / 2 || g->n_outputs > PAYLOAD_PORTS_MAX / 2)
 		return hw_fail(err, -ENOTSUP, "more than %u inputs or outputs",
 			       PAYLOAD_PORTS_MAX / 2);
+	if (opt->contexts > BUILD_CONTEXTS_MAX)
+		return hw_fail(err, -EINVAL, "%zu contexts; at most %u make sense", opt->contexts,
+			       BUILD_CONTEXTS_MAX);
 	return 0;
 }
 
@@ -36,8 +39,7 @@ int build_hef(const struct onnx_graph *graph, const struct build_options *opt,
 	      struct build_result *out, struct hw_error *err)
 {
 	struct plan p = {.g = graph, .opt = opt, .err = err};
-	struct buf image = {0};
-	struct ccw ccw = {0};
+	struct split split = {0};
 	int r;
 
 	*out = (struct build_result){0};
@@ -54,20 +56,16 @@ int build_hef(const struct onnx_graph *graph, const struct build_options *opt,
 	if (!r)
 		r = plan_emit(&p);
 	if (!r)
-		r = image_write(&p, &image);
-	if (!r)
-		r = image_split(&image, &ccw);
+		r = split_make(&p, opt->contexts ? opt->contexts : 1, &split);
 	if (!r)
 		r = take_input_scales(&p, out);
 	if (!r)
-		r = file_write(&p, &ccw, &out->hef, &out->hef_len, err);
+		r = file_write(&p, &split, &out->hef, &out->hef_len, err);
 	out->macs = p.macs;
 out:
 	if (r == -ENOMEM)
 		hw_fail(err, r, "out of memory");
-	buf_free(&image);
-	buf_free(&ccw.block);
-	free(ccw.pieces);
+	split_free(&split);
 	plan_free(&p);
 	if (r)
 		build_result_free(out);

@@ -11,11 +11,14 @@
 
 #include "onnx/onnx.h"
 
+#define BUILD_CONTEXTS_MAX 64u
+
 struct build_options {
 	const char *name; /* network group name, NULL: from the graph */
 	size_t n_samples;
 	const float *const *samples; /* calibration inputs, already normalised, graph input order:
 				      * sample s, input i at samples[s * n_inputs + i] */
+	size_t contexts; /* that the chip runs one after the other, 0 means 1 */
 	/* after each sample and then each layer; false: stop (-ECANCELED); may be NULL */
 	bool (*progress)(size_t done, size_t total, void *user);
 	void *user;

@@ -61,7 +61,7 @@ static char *arena_text(struct arena *a, const char *s)
 
 struct file {
 	const struct plan *p;
-	const struct ccw *ccw;
+	const struct split *split;
 	struct arena arena;
 	struct hw_error *err;
 	char group[64];
@@ -169,14 +169,49 @@ static ProtoHEFEdgeLayerNumericInfo *make_numbers(struct file *f, size_t i)
 	return NEW(&f->arena, n);
 }
 
-static int make_layer(struct file *f, size_t i, ProtoHEFEdgeLayer **out)
+/* As the compiler leaves them on boundary layers (hef-format, message 73). */
+static ProtoHEFContextSwitchInformation *make_boundary(struct file *f)
 {
-	const bool output = i >= f->p->g->n_inputs;
-	const struct onnx_tensor *t = &f->p->g->values[value_at(f->p, i)];
+	ProtoHEFContextSwitchInformation context = PROTO_HEFCONTEXT_SWITCH_INFORMATION__INIT;
+
+	context.buffers = UINT32_MAX;
+	context.cache_id = -1;
+	return NEW(&f->arena, context);
+}
+
+static ProtoHEFContextSwitchInformation *make_connection(struct file *f,
+							 const struct split_port *port)
+{
+	ProtoHEFContextSwitchInformation context = PROTO_HEFCONTEXT_SWITCH_INFORMATION__INIT;
+	ProtoHEFConnectedContextInfo other = PROTO_HEFCONNECTED_CONTEXT_INFO__INIT;
+	ProtoHEFConnectedContextInfo *others[1];
+
+	/* Both ends have the same stream index, each in its own context. */
+	other.index = port->output ? port->to : port->from;
+	other.sys_index = port->stream;
+	others[0] = NEW(&f->arena, other);
+	context.edge_connection_type = PROTO_HEFEDGE_CONNECTION_TYPE__PROTO__EDGE_CONNECTION_TYPE__INTERMEDIATE;
+	context.n_connected_contexts = 1;
+	context.connected_contexts = arena_put(&f->arena, others, sizeof(others));
+	return NEW(&f->arena, context);
+}
+
+static char *layer_name(struct file *f, const struct split_port *port)
+{
+	char name[HW_NAME_MAX];
+
+	if (!port->inner)
+		return arena_text(&f->arena, f->names[port->stream]);
+	snprintf(name, sizeof(name), "%s/between_%u", f->group, port->stream);
+	return arena_text(&f->arena, name);
+}
+
+static int make_layer(struct file *f, const struct split_port *port, ProtoHEFEdgeLayer **out)
+{
+	const struct onnx_tensor *t = &f->p->g->values[port->value];
 	ProtoHEFEdgeLayerBase base = PROTO_HEFEDGE_LAYER_BASE__INIT;
 	ProtoHEFResourceIndices index = PROTO_HEFRESOURCE_INDICES__INIT;
 	ProtoHEFEdgeLayerInfo info = PROTO_HEFEDGE_LAYER_INFO__INIT;
-	ProtoHEFContextSwitchInformation context = PROTO_HEFCONTEXT_SWITCH_INFORMATION__INIT;
 	ProtoHEFEdgeLayer layer = PROTO_HEFEDGE_LAYER__INIT;
 	ProtoHEFResourceIndices *indices[1];
 	char *names[1], name[HW_NAME_MAX];
@@ -184,7 +219,7 @@ static int make_layer(struct file *f, size_t i, ProtoHEFEdgeLayer **out)
 
 	if (r)
 		return r;
-	base.sys_index = (uint32_t)i; /* plan_stream_index() counts the same way */
+	base.sys_index = port->stream;
 	base.data_bytes = 1;
 	base.max_shmifo_size = MAX_SHMIFO;
 	indices[0] = NEW(&f->arena, index);
@@ -192,18 +227,16 @@ static int make_layer(struct file *f, size_t i, ProtoHEFEdgeLayer **out)
 	base.buffer_indices = arena_put(&f->arena, indices, sizeof(indices));
 	clean(name, sizeof(name), t->name);
 	names[0] = arena_text(&f->arena, name);
-	info.name = arena_text(&f->arena, f->names[i]);
+	info.name = layer_name(f, port);
 	info.edge_layer_base = NEW(&f->arena, base);
-	info.numeric_info = make_numbers(f, i);
+	/* plan_stream_index() counts like value_at() */
+	info.numeric_info = port->inner ? NULL : make_numbers(f, port->stream);
 	info.n_original_names = 1;
 	info.original_names = arena_put(&f->arena, names, sizeof(names));
-	/* as the compiler leaves them on boundary layers (hef-format, message 73) */
-	context.buffers = UINT32_MAX;
-	context.cache_id = -1;
-	layer.direction = (ProtoHEFEdgeLayerDirection)output;
+	layer.direction = (ProtoHEFEdgeLayerDirection)port->output;
 	layer.edge_case = PROTO_HEFEDGE_LAYER__EDGE_LAYER_INFO;
 	layer.layer_info = NEW(&f->arena, info);
-	layer.context_switch_info = NEW(&f->arena, context);
+	layer.context_switch_info = port->inner ? make_connection(f, port) : make_boundary(f);
 	*out = NEW(&f->arena, layer);
 	return f->arena.failed ? -ENOMEM : 0;
 }
@@ -235,19 +268,26 @@ static void add_lcu(struct file *f, bool on, uint32_t lcu)
 		add_action(f, PROTO_HEFACTION__ACTION_DISABLE_LCU, NEW(&f->arena, disable));
 }
 
-/* Of each channel's pieces the part number @part of @parts, channel 0 first. */
-static void add_ccw(struct file *f, size_t part, size_t parts)
+/*
+ * Of each channel's pieces of context @k the run number @run of @runs, channel 0 first.  The CCW
+ * block has the contexts one after the other.
+ */
+static void add_ccw(struct file *f, size_t k, size_t run, size_t runs)
 {
-	size_t base = 0;
+	const struct ccw *ccw = &f->split->part[k].ccw;
+	size_t base = 0, block = 0;
+
+	for (size_t i = 0; i < k; i++)
+		block += f->split->part[i].ccw.block.len;
 
 	for (uint32_t channel = 0; channel < 2; channel++) {
-		const size_t n = f->ccw->per_channel[channel];
+		const size_t n = ccw->per_channel[channel];
 
-		for (size_t i = n * part / parts; i < n * (part + 1) / parts; i++) {
-			const struct ccw_piece *piece = &f->ccw->pieces[base + i];
+		for (size_t i = n * run / runs; i < n * (run + 1) / runs; i++) {
+			const struct ccw_piece *piece = &ccw->pieces[base + i];
 			ProtoHEFActionWriteDataCcwPtr w = PROTO_HEFACTION_WRITE_DATA_CCW_PTR__INIT;
 
-			w.offset = piece->offset;
+			w.offset = block + piece->offset;
 			w.size = piece->size;
 			w.cfg_channel_index = piece->channel;
 			add_action(f, PROTO_HEFACTION__ACTION_WRITE_DATA_CCW_PTR,
@@ -257,41 +297,8 @@ static void add_ccw(struct file *f, size_t part, size_t parts)
 	}
 }
 
-static void add_dataflow(struct file *f)
+static void add_wait_config(struct file *f)
 {
-	for (size_t i = 0; i < f->p->g->n_inputs; i++) {
-		ProtoHEFActionAllowInputDataflow a = PROTO_HEFACTION_ALLOW_INPUT_DATAFLOW__INIT;
-
-		a.sys_index = (uint32_t)i;
-		add_action(f, PROTO_HEFACTION__ACTION_ALLOW_INPUT_DATAFLOW, NEW(&f->arena, a));
-	}
-}
-
-/* One operation that starts at once, of the actions from @first on. */
-static ProtoHEFOperation *make_operation(struct file *f, size_t first)
-{
-	ProtoHEFTriggerNone none = PROTO_HEFTRIGGER_NONE__INIT;
-	ProtoHEFTrigger trigger = PROTO_HEFTRIGGER__INIT;
-	ProtoHEFOperation op = PROTO_HEFOPERATION__INIT;
-
-	trigger.trigger_case = PROTO_HEFTRIGGER__TRIGGER_TRIGGER_NONE;
-	trigger.trigger_none = NEW(&f->arena, none);
-	op.trigger = NEW(&f->arena, trigger);
-	op.n_actions = f->n_actions - first;
-	op.actions = f->actions + first;
-	return NEW(&f->arena, op);
-}
-
-/* The order of the compiler's files (hef-format A.3), in two runs of configuration data. */
-static ProtoHEFPreliminaryConfig *make_preliminary(struct file *f)
-{
-	ProtoHEFPreliminaryConfig config = PROTO_HEFPRELIMINARY_CONFIG__INIT;
-	ProtoHEFOperation *ops[1];
-
-	for (uint32_t run = 0; run < 2; run++) {
-		add_lcu(f, false, run);
-		add_ccw(f, run, 2);
-	}
 	for (uint32_t channel = 0; channel < 2; channel++) {
 		ProtoHEFActionWaitForModuleConfigDone w =
 		    PROTO_HEFACTION_WAIT_FOR_MODULE_CONFIG_DONE__INIT;
@@ -300,37 +307,115 @@ static ProtoHEFPreliminaryConfig *make_preliminary(struct file *f)
 		add_action(f, PROTO_HEFACTION__ACTION_WAIT_FOR_MODULE_CONFIG_DONE,
 			   NEW(&f->arena, w));
 	}
-	add_dataflow(f);
+}
+
+static void add_dataflow(struct file *f, const struct split_part *part)
+{
+	for (size_t i = 0; i < part->n_ports; i++) {
+		ProtoHEFActionAllowInputDataflow a = PROTO_HEFACTION_ALLOW_INPUT_DATAFLOW__INIT;
+
+		if (part->ports[i].output)
+			continue;
+		a.sys_index = part->ports[i].stream;
+		add_action(f, PROTO_HEFACTION__ACTION_ALLOW_INPUT_DATAFLOW, NEW(&f->arena, a));
+	}
+}
+
+static ProtoHEFOperation *make_operation(struct file *f, ProtoHEFTrigger trigger, size_t first)
+{
+	ProtoHEFOperation op = PROTO_HEFOPERATION__INIT;
+
+	op.trigger = NEW(&f->arena, trigger);
+	op.n_actions = f->n_actions - first;
+	op.actions = f->actions + first;
+	return NEW(&f->arena, op);
+}
+
+/* One that starts at once, of the actions from @first on. */
+static ProtoHEFOperation *make_start(struct file *f, size_t first)
+{
+	ProtoHEFTriggerNone none = PROTO_HEFTRIGGER_NONE__INIT;
+	ProtoHEFTrigger trigger = PROTO_HEFTRIGGER__INIT;
+
+	trigger.trigger_case = PROTO_HEFTRIGGER__TRIGGER_TRIGGER_NONE;
+	trigger.trigger_none = NEW(&f->arena, none);
+	return make_operation(f, trigger, first);
+}
+
+/* One that does nothing, once stream @stream is out. */
+static ProtoHEFOperation *make_wait(struct file *f, uint8_t stream)
+{
+	ProtoHEFTriggerAllDataWasSentToHostPCIe sent =
+	    PROTO_HEFTRIGGER_ALL_DATA_WAS_SENT_TO_HOST_PCIE__INIT;
+	ProtoHEFTrigger trigger = PROTO_HEFTRIGGER__INIT;
+	ProtoHEFActionNone none = PROTO_HEFACTION_NONE__INIT;
+	const size_t first = f->n_actions;
+
+	sent.shmifo_index = stream;
+	trigger.trigger_case = PROTO_HEFTRIGGER__TRIGGER_TRIGGER_ALL_DATA_WAS_SENT;
+	trigger.trigger_all_data_was_sent = NEW(&f->arena, sent);
+	add_action(f, PROTO_HEFACTION__ACTION_NONE, NEW(&f->arena, none));
+	return make_operation(f, trigger, first);
+}
+
+/*
+ * The order of the compiler's files (hef-format A.3), in two runs of configuration data.  Several
+ * contexts bring their own.
+ */
+static ProtoHEFPreliminaryConfig *make_preliminary(struct file *f)
+{
+	ProtoHEFPreliminaryConfig config = PROTO_HEFPRELIMINARY_CONFIG__INIT;
+	const bool whole = f->split->n == 1;
+	ProtoHEFOperation *ops[1];
+
+	for (uint32_t run = 0; run < 2; run++) {
+		add_lcu(f, false, run);
+		if (whole)
+			add_ccw(f, 0, run, 2);
+	}
+	if (whole) {
+		add_wait_config(f);
+		add_dataflow(f, &f->split->part[0]);
+	}
 	for (uint32_t lcu = 0; lcu < 2; lcu++)
 		add_lcu(f, true, lcu);
-	ops[0] = make_operation(f, 0);
+	ops[0] = make_start(f, 0);
 	config.n_operation = 1;
 	config.operation = arena_put(&f->arena, ops, sizeof(ops));
 	return NEW(&f->arena, config);
 }
 
-static int make_context(struct file *f, ProtoHEFContext **out)
+static int make_context(struct file *f, size_t k, ProtoHEFContext **out)
 {
-	const struct onnx_graph *g = f->p->g;
-	const size_t n = g->n_inputs + g->n_outputs, first = f->n_actions;
+	const struct split_part *part = &f->split->part[k];
+	const size_t n = part->n_ports, first = f->n_actions;
 	ProtoHEFContextMetadata meta = PROTO_HEFCONTEXT_METADATA__INIT;
 	ProtoHEFContext context = PROTO_HEFCONTEXT__INIT;
-	ProtoHEFEdgeLayer *layers[2 * PAYLOAD_PORTS_MAX];
-	ProtoHEFOperation *ops[1];
+	ProtoHEFEdgeLayer *layers[PAYLOAD_PORTS_MAX];
+	ProtoHEFOperation *ops[1 + PAYLOAD_PORTS_MAX];
+	size_t n_ops = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		int r = make_layer(f, i, &layers[i]);
+		int r = make_layer(f, &part->ports[i], &layers[i]);
 
 		if (r)
 			return r;
 	}
-	add_dataflow(f);
-	ops[0] = make_operation(f, first);
+	if (f->split->n > 1) {
+		add_ccw(f, k, 0, 1);
+		add_wait_config(f);
+	}
+	add_dataflow(f, part);
+	ops[n_ops++] = make_start(f, first);
+	for (size_t i = 0; f->split->n > 1 && i < n; i++) {
+		if (part->ports[i].output)
+			ops[n_ops++] = make_wait(f, part->ports[i].stream);
+	}
 	meta.n_edge_layers = n;
 	meta.edge_layers = arena_put(&f->arena, layers, n * sizeof(layers[0]));
 	context.metadata = NEW(&f->arena, meta);
-	context.n_operations = 1;
-	context.operations = arena_put(&f->arena, ops, sizeof(ops));
+	context.n_operations = n_ops;
+	context.operations = arena_put(&f->arena, ops, n_ops * sizeof(ops[0]));
 	*out = NEW(&f->arena, context);
 	return 0;
 }
@@ -340,14 +425,15 @@ static int make_context(struct file *f, ProtoHEFContext **out)
 static void make_extensions(struct file *f, ProtoHEFHef *hef)
 {
 	/* what the compiler's files for this chip carry (3.1), then ours */
-	static const struct {
+	const struct {
 		uint32_t index;
 		const char *name;
 	} needed[] =
 	    {
 		{0, "ABBALE"},
 		{3, "PADDED_DDR_BUFFERS"},
-		{12, "KO_RUN_ASAP"},
+		/* an empty preliminary context has nothing to run; several contexts say so */
+		{f->split->n > 1 ? 4 : 12, f->split->n > 1 ? "IS_MULTI_CONTEXTS" : "KO_RUN_ASAP"},
 		{26, "PERIPH_CALCULATION_IN_HAILORT"},
 		{PAYLOAD_HEF_EXTENSION, PAYLOAD_HEF_EXTENSION_NAME},
 	    },
@@ -383,19 +469,20 @@ static int make_group(struct file *f, ProtoHEFNetworkGroup **out)
 	const struct onnx_graph *g = f->p->g;
 	ProtoHEFNetworkGroupMetadata meta = PROTO_HEFNETWORK_GROUP_METADATA__INIT;
 	ProtoHEFNetworkGroup group = PROTO_HEFNETWORK_GROUP__INIT;
-	ProtoHEFContext *contexts[1];
+	ProtoHEFContext *contexts[BUILD_CONTEXTS_MAX];
 	char *networks[1], *sorted[PAYLOAD_PORTS_MAX];
-	int r;
+	int r = 0;
 
 	meta.network_group_name = arena_text(&f->arena, f->group);
 	meta.cfg_channels_count = 2;
 	group.network_group_metadata = NEW(&f->arena, meta);
 	group.preliminary_config = make_preliminary(f);
-	r = make_context(f, &contexts[0]);
+	for (size_t k = 0; !r && k < f->split->n; k++)
+		r = make_context(f, k, &contexts[k]);
 	if (r)
 		return r;
-	group.n_contexts = 1;
-	group.contexts = arena_put(&f->arena, contexts, sizeof(contexts));
+	group.n_contexts = f->split->n;
+	group.contexts = arena_put(&f->arena, contexts, f->split->n * sizeof(contexts[0]));
 	for (size_t i = 0; i < g->n_outputs; i++)
 		sorted[i] = arena_text(&f->arena, f->names[g->n_inputs + i]);
 	group.n_sorted_outputs_order = g->n_outputs;
@@ -437,8 +524,7 @@ static int make_file(struct file *f, uint8_t **out, size_t *len)
 	ProtoHEFHeader header = PROTO_HEFHEADER__INIT;
 	ProtoHEFHef hef = PROTO_HEFHEF__INIT;
 	ProtoHEFNetworkGroup *group, *groups[1];
-	const size_t ccws = f->ccw->block.len;
-	size_t proto;
+	size_t ccws = 0, proto, at;
 	uint8_t *p;
 	int r;
 
@@ -455,12 +541,20 @@ static int make_file(struct file *f, uint8_t **out, size_t *len)
 	hef.network_groups = groups;
 	if (f->arena.failed)
 		return -ENOMEM;
+	for (size_t k = 0; k < f->split->n; k++)
+		ccws += f->split->part[k].ccw.block.len;
 	proto = proto_hefhef__get_packed_size(&hef);
 	p = malloc(CONTAINER_HEADER + proto + ccws);
 	if (!p)
 		return -ENOMEM;
 	proto_hefhef__pack(&hef, p + CONTAINER_HEADER);
-	memcpy(p + CONTAINER_HEADER + proto, f->ccw->block.ptr, ccws);
+	at = CONTAINER_HEADER + proto;
+	for (size_t k = 0; k < f->split->n; k++) {
+		const struct buf *block = &f->split->part[k].ccw.block;
+
+		memcpy(p + at, block->ptr, block->len);
+		at += block->len;
+	}
 	memset(p, 0, CONTAINER_HEADER);
 	put_be32(p, MAGIC);
 	put_be32(p + 4, 2);
@@ -472,18 +566,21 @@ static int make_file(struct file *f, uint8_t **out, size_t *len)
 	return 0;
 }
 
-int file_write(const struct plan *p, const struct ccw *ccw, uint8_t **out, size_t *len,
+int file_write(const struct plan *p, const struct split *split, uint8_t **out, size_t *len,
 	       struct hw_error *err)
 {
 	struct file f = {
 	    .p = p,
-	    .ccw = ccw,
+	    .split = split,
 	    .err = err,
-	    .cap_actions = ccw->n + 2 * p->g->n_inputs + 8,
+	    .cap_actions = 8,
 	    .names = calloc(p->g->n_inputs + p->g->n_outputs, sizeof(*f.names)),
 	};
 	int r = -ENOMEM;
 
+	/* The inputs of a single context flow in the preliminary one, too. */
+	for (size_t k = 0; k < split->n; k++)
+		f.cap_actions += split->part[k].ccw.n + 2 * split->part[k].n_ports + 2;
 	f.actions = calloc(f.cap_actions, sizeof(ProtoHEFAction *));
 	if (f.names && f.actions) {
 		make_names(&f);

@@ -9,51 +9,72 @@
 #define RECORD_WORDS 2047u /* odd: such a record ends with a padding word */
 #define RECORDS_MAX 20000u /* pieces of one run must fit u16 (hef-format 4.9), two runs */
 
-static void put_port(const struct plan *p, struct buf *b, int value, uint8_t stream, bool output)
+static void put_f32(struct buf *b, float f)
 {
-	const struct root *root = &p->roots[p->values[value].root];
-	const uint32_t n = output ? 1 : root->n;
+	uint32_t u;
 
-	buf_le32(b, (uint32_t)p->values[value].tensor);
-	buf_u8(b, stream);
-	buf_u8(b, output);
+	memcpy(&u, &f, 4);
+	buf_le32(b, u);
+}
+
+/* Entry @i of a port: the channel of the root that says what its codes mean. */
+static uint32_t port_channel(const struct plan *p, const struct split_port *port, uint32_t i)
+{
+	if (!port->inner)
+		return i;
+	return port->by_element ? p->values[port->value].label[i] : 0;
+}
+
+static void put_port(const struct plan *p, struct buf *b, const struct split_port *port,
+		     uint32_t tensor)
+{
+	const struct root *root = &p->roots[p->values[port->value].root];
+	const uint32_t n = port->inner ? port->by_element ? p->tensors[port->tensor].elements : 1
+			   : port->output ? 1
+					  : root->n;
+
+	buf_le32(b, tensor);
+	buf_u8(b, port->stream);
+	buf_u8(b, port->output);
 	buf_le16(b, 0);
 	buf_le32(b, n);
 	buf_le32(b, 1);
-	for (size_t i = 0; i < n; i++) {
-		uint32_t u;
+	for (uint32_t i = 0; i < n; i++)
+		put_f32(b, root->scale[port_channel(p, port, i)]);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t c = port_channel(p, port, i);
 
-		memcpy(&u, &root->scale[i], 4);
-		buf_le32(b, u);
+		buf_u8(b, (uint8_t)(!port->inner	    ? root->zero[c]
+				    : port->by_element ? -root->lo[c]
+						       : port->zero));
 	}
-	for (size_t i = 0; i < n; i++)
-		buf_u8(b, (uint8_t)root->zero[i]);
 	buf_zero(b, -b->len & 3);
 }
 
-int image_write(const struct plan *p, struct buf *image)
+int image_write(const struct plan *p, const struct split_part *part, const uint32_t *number,
+		const struct buf *graph, struct buf *image)
 {
 	const size_t head = sizeof(struct payload_image);
 	uint8_t *h;
 
 	buf_zero(image, head);
-	for (size_t i = 0; i < p->n_tensors; i++)
-		buf_le32(image, p->tensors[i].elements);
-	for (size_t i = 0; i < p->g->n_inputs; i++)
-		put_port(p, image, p->g->inputs[i], plan_stream_index(p, false, i), false);
-	for (size_t i = 0; i < p->g->n_outputs; i++)
-		put_port(p, image, p->g->outputs[i], plan_stream_index(p, true, i), true);
+	for (size_t t = 0; t < p->n_tensors; t++) {
+		if (number[t] != SPLIT_ABSENT)
+			buf_le32(image, p->tensors[t].elements);
+	}
+	for (size_t i = 0; i < part->n_ports; i++)
+		put_port(p, image, &part->ports[i], number[part->ports[i].tensor]);
 	if (image->failed)
 		return -ENOMEM;
 	h = image->ptr;
 	put_le32(h, PAYLOAD_IMAGE_MAGIC);
 	put_le32(h + 4, PAYLOAD_VERSION);
-	put_le32(h + 8, (uint32_t)p->n_tensors);
-	put_le32(h + 12, (uint32_t)(p->g->n_inputs + p->g->n_outputs));
-	put_le32(h + 16, (uint32_t)p->n_layers);
+	put_le32(h + 8, part->n_tensors);
+	put_le32(h + 12, (uint32_t)part->n_ports);
+	put_le32(h + 16, part->n_layers);
 	put_le32(h + 20, (uint32_t)(image->len - head));
-	put_le32(h + 24, (uint32_t)p->layers.len);
-	buf_put(image, p->layers.ptr, p->layers.len);
+	put_le32(h + 24, (uint32_t)graph->len);
+	buf_put(image, graph->ptr, graph->len);
 	if (image->failed)
 		return -ENOMEM;
 	if (image->len > PAYLOAD_IMAGE_MAX)

@@ -3,7 +3,7 @@
  * Inside of the builder.  plan.c turns ONNX nodes into the layers of the core and decides which
  * tensors share a quantisation ("root"); calibrate.c measures their ranges; scale.c chooses the
  * scales; emit.c quantises layer by layer, running each on the calibration data; round.c rounds
- * weights; image.c and file.c write what comes out.
+ * weights; split.c cuts the result into contexts; image.c and file.c write what comes out.
  */
 #ifndef HWLAYER_BUILD_INTERNAL_H
 #define HWLAYER_BUILD_INTERNAL_H
@@ -115,11 +115,43 @@ struct ccw {
 	size_t per_channel[2];
 };
 
-int image_write(const struct plan *p, struct buf *image);
+/* split.c: one part for each context; a network in one context is one part. */
+struct split_port {
+	uint32_t tensor; /* of the whole network */
+	int value;	 /* the graph's */
+	bool output;
+	uint8_t stream;
+	/* a stream between contexts */
+	bool inner;
+	uint16_t from, to; /* the context that has it, the first one that reads it */
+	int zero;	   /* byte = code + zero */
+	bool by_element;   /* each element has its own zero point, that of its channel */
+};
+
+struct split_part {
+	size_t n_ports;
+	struct split_port ports[PAYLOAD_PORTS_MAX];
+	uint32_t n_tensors, n_layers;
+	struct ccw ccw;
+};
+
+struct split {
+	size_t n;
+	struct split_part *part;
+};
+
+/* -ENOTSUP: it cannot be cut so often; -ENOMEM.  Release with split_free(), also after an error. */
+int split_make(struct plan *p, size_t parts, struct split *out);
+void split_free(struct split *s);
+
+/* @number: of each tensor inside of the part, SPLIT_ABSENT: not there; @graph: its layers. */
+#define SPLIT_ABSENT UINT32_MAX
+int image_write(const struct plan *p, const struct split_part *part, const uint32_t *number,
+		const struct buf *graph, struct buf *image);
 int image_split(const struct buf *image, struct ccw *out);
 
 /* file.c: message and container */
-int file_write(const struct plan *p, const struct ccw *ccw, uint8_t **out, size_t *len,
+int file_write(const struct plan *p, const struct split *split, uint8_t **out, size_t *len,
 	       struct hw_error *err);
 
 static inline uint8_t plan_stream_index(const struct plan *p, bool output, size_t i)

@@ -12,6 +12,7 @@
 
 struct arguments {
 	const char *model, *out, *manifest, *name;
+	long contexts;
 	char **calibrate;
 	int n_calibrate;
 };
@@ -19,11 +20,16 @@ struct arguments {
 static int parse(int argc, char **argv, struct arguments *a)
 {
 	for (int i = 1; i < argc; i++) {
+		int is = option_number(argc, argv, &i, "--contexts", 1, BUILD_CONTEXTS_MAX, &a->contexts);
 		const char **value = strcmp(argv[i], "-o") == 0		  ? &a->out
 				     : strcmp(argv[i], "--manifest") == 0 ? &a->manifest
 				     : strcmp(argv[i], "--name") == 0	  ? &a->name
 									  : NULL;
 
+		if (is < 0)
+			return EXIT_USAGE;
+		if (is)
+			continue;
 		if (value) {
 			if (i + 1 == argc)
 				return usage_error("%s wants a value", argv[i]);
@@ -167,6 +173,7 @@ static int build(const struct options *opt, const struct arguments *a, const cha
 		bo.name = a->name ? a->name : m->name;
 		bo.n_samples = w.n;
 		bo.samples = samples;
+		bo.contexts = (size_t)a->contexts;
 		r = build_hef(graph, &bo, &built, err);
 	}
 	progress_end(&s.progress);
