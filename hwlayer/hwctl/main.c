@@ -86,7 +86,9 @@ static const struct command commands[] = {
 	 "  -o FILE            the HEF to write\n"
 	 "  --manifest FILE    normalisation, names, motifs (docs/models.md)\n"
 	 "  --calibrate F...   windows in raw units: {\"x\": rows} or {\"windows\": [rows, ...]}\n"
-	 "  --name NAME        network group name (default: the manifest's model name)\n"},
+	 "  --name NAME        network group name (default: the manifest's model name)\n"
+	 "  --contexts N       cut the network into N parts that the chip runs one after the other;\n"
+	 "                     the answers stay the same (default 1)\n"},
 	{"hef", "parse", cmd_hef_parse, "FILE|DIR [--streams] [--no-vstreams] [--verbose]",
 	 "list what a HEF holds",
 	 "Prints what the vendor's parse-hef prints: architecture, network groups, inputs and outputs.\n"

@@ -364,3 +364,32 @@ void multinet_chain(struct multinet *m, size_t n)
 		c->layer[c->n++] = out;
 	}
 }
+
+void multinet_branched(struct multinet *m)
+{
+	const struct multinet_layer in0 = {.name = "multi/a", .input = true, .rows = 5, .row_bytes = 104};
+	const struct multinet_layer in1 = {.name = "multi/b", .input = true, .stream = 6, .rows = 1,
+					   .row_bytes = 1000};
+	const struct multinet_layer early = {.name = "multi/early", .stream = 1, .rows = 2, .row_bytes = 40};
+	const struct multinet_layer late = {.name = "multi/late", .stream = 1, .rows = 1, .row_bytes = 8};
+	const struct multinet_layer later = {.name = "multi/later", .stream = 2, .rows = 9,
+					     .row_bytes = 128};
+	struct multinet_layer j0 = {.name = "multi/j0", .kind = MN_INTER, .stream = 2, .rows = 7,
+				    .row_bytes = 168, .peer_context = 1, .peer_stream = 3};
+	struct multinet_layer j1 = {.name = "multi/j1", .kind = MN_INTER, .stream = 4, .rows = 1,
+				    .row_bytes = 64, .peer_context = 2, .peer_stream = 4};
+	struct multinet_layer r0 = j0, r1 = j1;
+
+	r0.input = r1.input = true;
+	r0.stream = 3;
+	r0.peer_context = 0;
+	r0.peer_stream = 2;
+	r1.peer_context = 1;
+	*m = (struct multinet){
+		.pre_ccw = {24, 16},
+		.n = 3,
+		.ctx = {{.ccw = {64, 0}, .n = 3, .layer = {early, in0, j0}},
+			{.ccw = {2000, 8}, .n = 3, .layer = {r0, j1, in1}},
+			{.ccw = {8, 0}, .n = 4, .layer = {r1, r0, late, later}}},
+	};
+}

@@ -40,6 +40,11 @@ struct multinet {
 
 /* One input, one output, and @n contexts in a row, joined by streams of different sizes. */
 void multinet_chain(struct multinet *m, size_t n);
+/*
+ * Three contexts, two inputs (the second one comes in context 1) and three outputs (in contexts 0 and
+ * 2); context 0's stream is read by both later ones, from one list.
+ */
+void multinet_branched(struct multinet *m);
 /* A whole file; free() it. */
 uint8_t *multinet_hef(const struct multinet *m, size_t *len);
 /* Configuration bytes of channel @channel in context @context, -1: the preliminary one. */

@@ -406,6 +406,10 @@ def build_and_firmware():
                          os.path.join(TOP, "deploy/models/imu-motion.calib.json"))
         as_documented("hef build", got)
         equal(got["bytes"], os.path.getsize(out))
+        hwctl_json("hef", "build", ONNX, "-o", out, "--contexts", "3", "--manifest",
+                   os.path.join(TOP, "deploy/models/imu-motion.json"), "--calibrate",
+                   os.path.join(TOP, "deploy/models/imu-motion.calib.json"))
+        equal(hwctl_json("hef", "check", out, "--arch", "8l")["contexts"], 3)
         contains(hwctl("fw", "info", out, status=4)[1], "m.hef")
     contains(hwctl("fw", "info", "/no/such.bin", status=4)[1], "/no/such.bin")
 
