@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Networks of several contexts, from the file to the frames, on the chip in software. */
 #include "mock/multi_rig.h"
+#include "unit/onnx_build.h"
 
 static struct mock_context_stats stats_of(const struct rig *rig, unsigned int context)
 {
@@ -212,6 +213,99 @@ static void batches_change(void **state)
 	}
 }
 
+/* ----------------------------------------------------------------------- an ONNX model by order */
+
+#define N 16u
+
+/*
+ * y = a + b; a comes in context 0 of three, b in context @b, y leaves context 2.  With @early an
+ * output that needs a alone leaves context 1.
+ */
+static void make_sum(struct multinet *m, unsigned int b, bool early)
+{
+	multinet_chain(m, 3);
+	m->ctx[0].layer[0] = (struct multinet_layer){.name = "multi/a", .input = true, .rows = 1, .row_bytes = N};
+	m->ctx[b].layer[m->ctx[b].n++] = (struct multinet_layer){
+		.name = "multi/b", .input = true, .stream = 7, .rows = 1, .row_bytes = N};
+	m->ctx[2].layer[1] = (struct multinet_layer){.name = "multi/y", .stream = 8, .rows = 1, .row_bytes = N};
+	if (early)
+		m->ctx[1].layer[m->ctx[1].n++] = (struct multinet_layer){
+			.name = "multi/e", .stream = 9, .rows = 1, .row_bytes = N};
+}
+
+static struct rig open_sum(const struct multinet *m, bool early, const struct want *w)
+{
+	struct mb *model = mb_new(13);
+	char path[4096];
+	struct rig rig = {0};
+	size_t len;
+	uint8_t *bytes;
+
+	mb_input(model, "a", MB_DIMS(1, N));
+	mb_input(model, "b", MB_DIMS(1, N));
+	mb_node(model, "Add", "a b", "y");
+	mb_output(model, "y");
+	if (early) {
+		mb_node(model, "Relu", "a", "e");
+		mb_output(model, "e");
+	}
+	bytes = mb_pack(model, &len);
+	snprintf(path, sizeof(path), "%s/sum.onnx", tmp_dir());
+	spit(path, bytes, len);
+	free(bytes);
+	mb_free(model);
+	rig_power_on(&rig, w);
+	rig.dev->mock_onnx = strdup(path);
+	rig_load(&rig, m, w);
+	return rig;
+}
+
+static void a_model_answers_for_several_contexts(void **state)
+{
+	(void)state;
+	for (unsigned int b = 0; b < 3; b++) {
+		const struct want w = {.batch = 4};
+		struct multinet m;
+		struct rig rig;
+
+		make_sum(&m, b, false);
+		rig = open_sum(&m, false, &w);
+		assert_true(!strncmp(hw_net_function(rig.net), "onnx:", 5));
+		send_frames(&rig, 12, PATIENT_MS);
+		for (unsigned int i = 0; i < 12; i++) {
+			const struct frame *f = &crowd.f[i];
+
+			assert_int_equal(f->status, 0);
+			for (unsigned int k = 0; k < N; k++) {
+				unsigned int sum = f->in[0][k] + f->in[1][k];
+
+				assert_int_equal(f->out[0][k], sum > 255 ? 255 : sum);
+			}
+		}
+		crowd_free();
+		rig_close(&rig);
+	}
+}
+
+static void a_model_cannot_answer_before_its_inputs(void **state)
+{
+	const struct want w = {.batch = 2, .dynamic_batch = 2};
+	char fault[256];
+	struct multinet m;
+	struct rig rig;
+
+	(void)state;
+	make_sum(&m, 2, true);
+	rig = open_sum(&m, true, &w);
+	send_frames(&rig, 2, IMPATIENT_MS);
+	assert_true(crowd.f[0].status < 0);
+	assert_words(crowd.f[0].text, "in dynamic context 1");
+	mock_chip_last_fault(rig.chip, fault, sizeof(fault));
+	assert_words(fault, "an input of the network comes later");
+	crowd_free();
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +317,8 @@ int main(void)
 		cmocka_unit_test(chains),
 		cmocka_unit_test(page_limits),
 		cmocka_unit_test(accounting),
+		cmocka_unit_test(a_model_answers_for_several_contexts),
+		cmocka_unit_test(a_model_cannot_answer_before_its_inputs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
