@@ -190,7 +190,8 @@ static ProtoHEFContextSwitchInformation *make_connection(struct file *f,
 	other.index = port->output ? port->to : port->from;
 	other.sys_index = port->stream;
 	others[0] = NEW(&f->arena, other);
-	context.edge_connection_type = PROTO_HEFEDGE_CONNECTION_TYPE__PROTO__EDGE_CONNECTION_TYPE__INTERMEDIATE;
+	context.edge_connection_type =
+	    PROTO_HEFEDGE_CONNECTION_TYPE__PROTO__EDGE_CONNECTION_TYPE__INTERMEDIATE;
 	context.n_connected_contexts = 1;
 	context.connected_contexts = arena_put(&f->arena, others, sizeof(others));
 	return NEW(&f->arena, context);

@@ -22,6 +22,9 @@
 /* 1.6 opcodes on the way to inference, and those used for diagnostics */
 enum fw_opcode {
 	FW_IDENTIFY = 0,
+	FW_WRITE_MEMORY = 1,
+	FW_READ_MEMORY = 2,
+	FW_CONFIG_STREAM = 3,
 	FW_RESET = 7,
 	FW_SET_NETWORK_GROUP_HEADER = 32,
 	FW_SET_CONTEXT_INFO = 33,
@@ -30,6 +33,7 @@ enum fw_opcode {
 	FW_CORE_IDENTIFY = 42,
 	FW_GET_CHIP_TEMPERATURE = 46,
 	FW_GET_DEVICE_INFORMATION = 51,
+	FW_RUN_BIST_TEST = 60,
 	FW_GET_HEALTH_INFORMATION = 62,
 	FW_CLEAR_CONFIGURED_APPS = 71,
 	FW_GET_HW_CONSTS = 72,

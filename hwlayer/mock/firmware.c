@@ -12,6 +12,7 @@
 #define REQUEST_HEADER 20u
 #define RESPONSE_HEADER 28u
 #define OPCODE_REJECTED 0xffffffffu /* evidence 9, pitfall 4 */
+#define BIST_BLOCKS 0x3cu	    /* bits 2..5 (evidence 8) */
 
 enum cpu { CPU_APP = 1, CPU_CORE = 2 }; /* doorbell bits */
 
@@ -166,6 +167,44 @@ static uint32_t clear_apps(struct mock_chip *chip, const struct sim_request *req
 	return sim_clear_apps(chip);
 }
 
+/* Refusals that a card was seen to give (evidence 8); what it would take was not. */
+static uint32_t write_memory(struct mock_chip *chip, const struct sim_request *req,
+			     struct sim_answer *a)
+{
+	(void)chip;
+	(void)req;
+	(void)a;
+	return SIM_STATUS_WRITE_REFUSED;
+}
+
+static uint32_t read_memory(struct mock_chip *chip, const struct sim_request *req,
+			    struct sim_answer *a)
+{
+	(void)chip;
+	(void)req;
+	(void)a;
+	return SIM_STATUS_RESTRICTED;
+}
+
+static uint32_t config_stream(struct mock_chip *chip, const struct sim_request *req,
+			      struct sim_answer *a)
+{
+	(void)chip;
+	(void)req;
+	a->minor = SIM_STATUS_NO_STREAMS_MINOR;
+	return SIM_STATUS_NO_STREAMS;
+}
+
+/* MODEL: a set bit of the top bypass leaves a block out; the rest is tested, and passes. */
+static uint32_t bist(struct mock_chip *chip, const struct sim_request *req, struct sim_answer *a)
+{
+	(void)chip;
+	(void)a;
+	if (req->param[0].len != 1 || req->param[1].len != 4)
+		return FW_STATUS_NOT_PARSED;
+	return ~get_be32(req->param[1].ptr) & ~BIST_BLOCKS ? SIM_STATUS_BIST_BLOCK : 0;
+}
+
 static const struct control {
 	uint32_t opcode;
 	enum cpu cpu;
@@ -174,6 +213,9 @@ static const struct control {
 			struct sim_answer *a);
 } controls[] = {
     {FW_IDENTIFY, CPU_APP, 0, identify},
+    {FW_WRITE_MEMORY, CPU_APP, 2, write_memory},
+    {FW_READ_MEMORY, CPU_APP, 2, read_memory},
+    {FW_CONFIG_STREAM, CPU_APP, 7, config_stream},
     {FW_RESET, CPU_APP, 1, reset},
     {FW_SET_NETWORK_GROUP_HEADER, CPU_CORE, 1, set_header},
     {FW_SET_CONTEXT_INFO, CPU_CORE, 4, set_context},
@@ -181,6 +223,7 @@ static const struct control {
     {FW_CORE_IDENTIFY, CPU_CORE, 0, core_identify},
     {FW_GET_CHIP_TEMPERATURE, CPU_APP, 0, temperature},
     {FW_GET_DEVICE_INFORMATION, CPU_APP, 0, device_information},
+    {FW_RUN_BIST_TEST, CPU_APP, 5, bist},
     {FW_CLEAR_CONFIGURED_APPS, CPU_CORE, 0, clear_apps},
     {FW_GET_HW_CONSTS, CPU_CORE, 0, hw_consts},
 };
@@ -319,7 +362,7 @@ static void serve_control(struct mock_chip *chip, enum cpu cpu)
 	put_be32(a.bytes + 8, req.sequence);
 	put_be32(a.bytes + 12, status ? OPCODE_REJECTED : req.opcode);
 	put_be32(a.bytes + 16, status);
-	put_be32(a.bytes + 20, status);
+	put_be32(a.bytes + 20, status && a.minor ? a.minor : status);
 	put_be32(a.bytes + 24, a.count);
 	respond(chip, &a);
 }

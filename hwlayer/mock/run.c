@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * The run loop: preliminary list, then the dynamic contexts, executed action by action on the
- * engine thread (protocol 9.2, 9.3).  A single context ends in APPLICATION_CHANGE, where its network
- * network streams.  Several are repeated for ever, a batch of frames in each: at the first wait
- * behind FETCH_DATA the context's frames pass, and the list goes on when all have.
+ * engine thread (protocol 9.2, 9.3).  A single one ends in APPLICATION_CHANGE, where the network
+ * streams.  Several are repeated for ever, a batch of frames in each: at the first wait behind
+ * FETCH_DATA the context's frames pass, and the list goes on when all have.
  *
  * MODEL: an event 12 numbers contexts in the order they were sent (activation 0, batch switching 1,
  * preliminary 2 if there is one, then the dynamic ones), and actions from 0 with each member of a

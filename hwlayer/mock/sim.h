@@ -35,6 +35,11 @@
 
 /* Status words of protocol 3 that the shared header has no name for. */
 #define SIM_STATUS_RESET_TYPE 0x40030022u
+#define SIM_STATUS_WRITE_REFUSED 0x40000058u /* these five: evidence 8 */
+#define SIM_STATUS_RESTRICTED 0x40030098u
+#define SIM_STATUS_NO_STREAMS 0x40030050u
+#define SIM_STATUS_NO_STREAMS_MINOR 0x40030005u
+#define SIM_STATUS_BIST_BLOCK 0x400300b2u
 #define SIM_STATUS_CONTEXT_COUNT 0x4013006fu
 #define SIM_STATUS_WAIT_TIMEOUT 0x40130020u
 #define SIM_STATUS_CHANGE_NOT_ALLOWED 0x4013003eu
@@ -282,6 +287,7 @@ struct sim_answer {
 	uint8_t bytes[FW_CONTROL_MAX];
 	size_t len;
 	uint32_t count;
+	uint32_t minor; /* of a refusal, where it is not the major word again */
 	bool mute; /* RESET of types 2 and 3 */
 };
 void sim_answer_param(struct sim_answer *a, const void *data, size_t len);

@@ -33,6 +33,8 @@ struct player {
 	struct backend_dma frames; /* all transfers move the same bytes */
 	struct vdma_channel *channels;
 	bool enabled;
+	bool window;  /* its channels are enabled */
+	double round; /* transfers of each channel that were launched in it */
 };
 
 static void differs(struct player *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -276,6 +278,18 @@ static bool in_window(const cJSON *line)
 	return line && !trace_is(line, "disable_channels") && !trace_is(line, "enable_channels");
 }
 
+/* ENABLED for the application that runs announces another batch; what comes behind it is for that. */
+static bool is_switch(const cJSON *line)
+{
+	return trace_is(line, "control") && strlen(trace_text(line, "req")) > 50 &&
+	       !strncmp(trace_text(line, "req") + 24, "00000025", 8);
+}
+
+static bool in_stretch(const cJSON *line)
+{
+	return in_window(line) && !is_switch(line);
+}
+
 static double transfer_bytes(const cJSON *line)
 {
 	const cJSON *b;
@@ -321,29 +335,63 @@ static unsigned int in_flight(const struct player *p)
 	return n;
 }
 
+static void reap(struct player *p)
+{
+	void *tokens[VDMA_TRANSFERS_MAX];
+
+	for (unsigned int i = 0; i < CHIP_VDMA_CHANNELS; i++) {
+		int n;
+
+		if (!p->channels[i].fifo_count)
+			continue;
+		n = vdma_channel_reap(&p->channels[i], tokens, ARRAY_SIZE(tokens));
+		if (n < 0)
+			differs(p, "channel %u stopped: %s", i, strerror(-n));
+		else
+			p->out->transfers += (unsigned int)n;
+	}
+}
+
+static void too_late(struct player *p)
+{
+	differs(p, "%u transfers did not finish within %u ms, after %u that did", in_flight(p),
+		FINISH_MS, p->out->transfers);
+}
+
 static void finish_all(struct player *p)
 {
 	uint64_t deadline = util_now_ms() + FINISH_MS;
-	void *tokens[VDMA_TRANSFERS_MAX];
 
 	while (in_flight(p) && !*p->out->difference) {
-		for (unsigned int i = 0; i < CHIP_VDMA_CHANNELS; i++) {
-			int n;
-
-			if (!p->channels[i].fifo_count)
-				continue;
-			n = vdma_channel_reap(&p->channels[i], tokens, ARRAY_SIZE(tokens));
-			if (n < 0)
-				differs(p, "channel %u stopped: %s", i, strerror(-n));
-			else
-				p->out->transfers += (unsigned int)n;
-		}
+		reap(p);
 		if (util_now_ms() > deadline)
-			differs(p, "%u transfers did not finish within %u ms, after %u that did",
-				in_flight(p), FINISH_MS, p->out->transfers);
+			too_late(p);
 		else if (in_flight(p))
 			usleep(POLL_US);
 	}
+}
+
+/* Where there is no room for it, wait until there is. */
+static void launch(struct player *p, const cJSON *line)
+{
+	uint64_t deadline = util_now_ms() + FINISH_MS;
+	unsigned int ch = trace_uint(line, "ch");
+	int r;
+
+	while ((r = vdma_channel_launch(&p->channels[ch], p->frames.bus,
+					trace_to_uint(transfer_bytes(line)), p)) == -EAGAIN) {
+		reap(p);
+		if (*p->out->difference)
+			return;
+		if (util_now_ms() > deadline) {
+			too_late(p);
+			return;
+		}
+		usleep(POLL_US);
+	}
+	if (r < 0)
+		differs(p, "transfer %.0f on channel %u cannot be launched: %s",
+			trace_number(line, "n"), ch, strerror(-r));
 }
 
 /* The n-th transfer of every channel, outputs first; false: there is none. */
@@ -352,22 +400,23 @@ static bool launch_round(struct player *p, const cJSON *from, double n)
 	bool any = false;
 
 	for (int input = 0; input < 2; input++) {
-		for (const cJSON *i = from; in_window(i) && !*p->out->difference; i = i->next) {
-			unsigned int ch = trace_uint(i, "ch");
-			int r;
-
+		for (const cJSON *i = from; in_stretch(i) && !*p->out->difference; i = i->next) {
 			if (!known_channel(p, i) || trace_number(i, "n") != n ||
-			    (ch < CHIP_VDMA_FIRST_D2H) != input)
+			    (trace_uint(i, "ch") < CHIP_VDMA_FIRST_D2H) != input)
 				continue;
 			any = true;
-			r = vdma_channel_launch(&p->channels[ch], p->frames.bus,
-						trace_to_uint(transfer_bytes(i)), p);
-			if (r < 0)
-				differs(p, "transfer %.0f on channel %u cannot be launched: %s", n,
-					ch, strerror(-r));
+			launch(p, i);
 		}
 	}
 	return any;
+}
+
+/* A network of several contexts finishes nothing before a whole batch of frames is there. */
+static void play_stretch(struct player *p, const cJSON *from)
+{
+	while (!*p->out->difference && launch_round(p, from, p->round))
+		p->round++;
+	finish_all(p);
 }
 
 static int play_window(struct player *p, const cJSON *from, struct hw_error *err)
@@ -389,8 +438,9 @@ static int play_window(struct player *p, const cJSON *from, struct hw_error *err
 			return hw_fail(err, r, "no memory for a transfer of %.0f bytes", most);
 	}
 	start_channels(p, from);
-	for (double n = 0; !*p->out->difference && launch_round(p, from, n); n++)
-		finish_all(p);
+	p->window = true;
+	p->round = 0;
+	play_stretch(p, from);
 	return 0;
 }
 
@@ -412,6 +462,10 @@ int trace_replay(const cJSON *lines, struct chip *chip, struct trace_replayed *o
 			r = play_control(&p, i, err);
 		else if (trace_is(i, "enable_channels"))
 			r = play_window(&p, i->next, err);
+		else if (trace_is(i, "disable_channels"))
+			p.window = false;
+		if (p.window && is_switch(i) && r == 0)
+			play_stretch(&p, i->next);
 	}
 	/* Whatever the recording ends with, the chip has to leave this memory alone. */
 	if (p.enabled && chip_reset_apps(chip, NULL) < 0)

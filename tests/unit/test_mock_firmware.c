@@ -225,6 +225,37 @@ static void expect_refusal(struct test_host *h, uint32_t cpu, const char *hex, u
 	free(msg);
 }
 
+/* Reported from hardware (evidence 8). */
+static void seen_refusals(void **state)
+{
+	uint8_t rsp[FW_CONTROL_MAX];
+	struct test_host h;
+	size_t len, n;
+	uint8_t *msg;
+
+	(void)state;
+	host_open_running(&h, (struct mock_opts){0});
+	expect_refusal(&h, 1, HEX_HEAD "01000000020000000400001000000000040badcafe", 0x40000058);
+	expect_refusal(&h, 1, HEX_HEAD "020000000200000004000010000000000400000004", 0x40030098);
+	/* the one refusal whose minor word was another */
+	msg = unhex(HEX_HEAD "0300000007"
+			     "0000000100" "0000000101" "0000000400000002" "0000000100" "0000000100"
+			     "000000110000000000000000000000000000000000" "000000020000",
+		    &len);
+	assert_int_equal(control(&h, 1, msg, len, rsp, &n), 0x40030050);
+	assert_int_equal(n, 28);
+	assert_int_equal(get_be32(rsp + 12), 0xffffffff);
+	assert_int_equal(get_be32(rsp + 20), 0x40030005);
+	free(msg);
+	/* all blocks but those of bits 2 to 5 left out, then one more than those tested */
+	assert_int_equal(control_hex(&h, 1, HEX_HEAD "3c00000005" "0000000101" "00000004ffffffc3"
+						    "0000000100" "0000000400000000" "0000000400000000"),
+			 0);
+	expect_refusal(&h, 1, HEX_HEAD "3c00000005" "0000000101" "00000004ffffff83" "0000000100"
+				       "0000000400000000" "0000000400000000", 0x400300b2);
+	host_close(&h);
+}
+
 static void malformed_requests_are_refused(void **state)
 {
 	struct test_host h;
@@ -242,7 +273,7 @@ static void malformed_requests_are_refused(void **state)
 	expect_refusal(&h, 1, HEX_HEAD "00000000010000000400000000", FW_STATUS_PARAM_COUNT);
 	expect_refusal(&h, 1, HEX_HEAD "00ffffffff", FW_STATUS_PARAM_COUNT);
 	expect_refusal(&h, 1, HEX_HEAD "5000000000", FW_STATUS_UNSUPPORTED_OPCODE);
-	expect_refusal(&h, 1, HEX_HEAD "0300000000", FW_STATUS_UNSUPPORTED_OPCODE);
+	expect_refusal(&h, 1, HEX_HEAD "0400000000", FW_STATUS_UNSUPPORTED_OPCODE);
 	expect_refusal(&h, 1, HEX_CLEAR, FW_STATUS_UNSUPPORTED_OPCODE); /* rung at the wrong CPU */
 	expect_refusal(&h, 2, HEX_HEAD "0000000000", FW_STATUS_UNSUPPORTED_OPCODE);
 	mock_chip_stats(h.chip, &stats);
@@ -536,6 +567,7 @@ int main(void)
 	    cmocka_unit_test(replays_a_captured_session),
 	    cmocka_unit_test(default_device_information),
 	    cmocka_unit_test(core_identify_and_temperature),
+    cmocka_unit_test(seen_refusals),
 	    cmocka_unit_test(malformed_requests_are_refused),
 	    cmocka_unit_test(wrong_md5_is_not_answered),
 	    cmocka_unit_test(doorbells_raise_what_was_seen),
