@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Kernel headers of Debian, unpacked and never installed.
 #
-#   headers.sh VERSION FLAVOUR    such as 6.1 amd64, 6.12 arm64, 6.12 arm64-16k; prints KDIR
+#   headers.sh VERSION FLAVOUR    such as 6.1 amd64, 6.1 cloud-amd64, 6.12 arm64-16k; prints KDIR
 #   headers.sh checkpatch         prints the path of checkpatch.pl out of linux-source
 set -euo pipefail
 
@@ -23,7 +23,8 @@ if [ "${1:-}" = checkpatch ]; then
 fi
 
 version=$1 flavour=$2
-arch=${flavour%%-*}
+arch=${flavour#cloud-}
+arch=${arch%%-*}
 case $version in
 6.1) pattern='6\.1\.0-[0-9]+' ;;
 *) pattern="${version//./\\.}\\.[0-9]+\\+deb12" ;;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """An initramfs: a newc cpio archive of files from here and there, with the libraries they need."""
+import lzma
 import os
 import re
 import stat
@@ -34,7 +35,7 @@ class Image:
         self.entries[name] = (stat.S_IFREG | mode, content)
 
     def file(self, name, path):
-        with open(path, "rb") as f:
+        with (lzma.open if path.endswith(".xz") else open)(path, "rb") as f:
             self.data(name, f.read(), stat.S_IMODE(os.stat(path).st_mode))
 
     def program(self, name, path):
@@ -69,20 +70,29 @@ class Image:
                 f.write(head + b"\0" * (-len(head) % 4) + content + b"\0" * (-len(content) % 4))
 
 
-def module_order(folder, names):
-    """[(file below folder)] of the named kernel modules and all they need, in load order."""
+def module_order(folder, names, built):
+    """
+    Files of the named kernel modules and all they need, in load order.  @folder: the kernel's; @built:
+    {name: file} of modules that are not the kernel's own, or take the place of its own; they need
+    nothing that is not named.
+    """
     base = os.path.join(folder, "lib/modules", os.listdir(os.path.join(folder, "lib/modules"))[0])
     needs = {}
     with open(os.path.join(base, "modules.dep"), encoding="utf-8") as f:
         for line in f:
             path, deps = line.split(":")
             needs[path] = deps.split()
-    by_name = {re.sub(r"\.ko.*", "", os.path.basename(p)).replace("-", "_"): p for p in needs}
-    order = []
-    for name in names:
-        path = by_name.get(name.replace("-", "_"))
-        if path is None:
+
+    def plain(path):
+        return re.sub(r"\.ko.*", "", os.path.basename(path)).replace("-", "_")
+
+    by_name = {plain(p): p for p in needs}
+    mine = {plain(p): p for p in built.values()}
+    order = {}
+    for name in map(plain, names):
+        if name not in by_name and name not in mine:
             raise FileNotFoundError(f"no module {name} in {base}")
         # modules.dep lists what is needed last first
-        order += [p for p in [*reversed(needs[path]), path] if p not in order]
-    return [os.path.join(base, p) for p in order]
+        for dep in [*map(plain, reversed(needs.get(by_name.get(name), []))), name]:
+            order[dep] = mine.get(dep) or os.path.join(base, by_name[dep])
+    return list(order.values())

@@ -9,8 +9,8 @@ import time
 
 PORT = ["-device", "pcie-root-port,id=slot0,bus=pcie.0,chassis=1,x-speed=8,x-width=4"]
 QEMU = {
-    "amd64": ["qemu-system-x86_64", "-machine", "q35,accel=tcg,kernel-irqchip=split", "-cpu", "max"],
-    "arm64": ["qemu-system-aarch64", "-cpu", "max,pauth-impdef=on"],
+    "amd64": ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max"],
+    "arm64": ["qemu-system-aarch64", "-accel", "tcg", "-cpu", "max,pauth-impdef=on"],
 }
 CONSOLE = {"amd64": "ttyS0", "arm64": "ttyAMA0"}
 

@@ -5,6 +5,7 @@
 #   prepare.sh DIR plugin        DIR/hailo8.so, the chip as a device of Debian's QEMU
 #   prepare.sh DIR kernel NAME   DIR/kernel/NAME: vmlinuz, release, lib/modules; NAME: amd64, arm64,
 #                                amd64-6.12, arm64-16k
+#   prepare.sh DIR hailo_uio NAME  our kernel module for that kernel, in DIR/kernel/NAME/built
 #   prepare.sh DIR root ARCH     DIR/root/ARCH: busybox and systemd-udevd, with what these need
 set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -38,7 +39,8 @@ qemu_headers() {
 plugin() {
 	local src=$dir/qemu build=$dir/qemu-build libs
 	qemu_headers
-	CFLAGS="-O2 -g -fPIC" make -C "$top" --no-print-directory -s O="$dir/pic" SAN=0 "$dir/pic/libhwlayer.a"
+	CFLAGS="-O2 -g -fPIC" make -C "$top" --no-print-directory -s O="$dir/pic" SAN=0 \
+		LIB_DIRS="util mock onnx" "$dir/pic/libhwlayer.a" >/dev/null
 	libs=$(pkg-config --libs glib-2.0 libcjson libprotobuf-c libxxhash zlib libcrypto libpci)
 	# Preloaded names come before QEMU's own, so none may be seen.
 	# shellcheck disable=SC2046,SC2086
@@ -77,6 +79,22 @@ kernel() {
 	echo "${package#linux-image-}" >"$out/release"
 }
 
+# KDIR of the headers of a kernel.
+headers() {
+	case $1 in
+	amd64 | arm64) "$top/tests/kmod/headers.sh" 6.1 "cloud-$1" ;;
+	amd64-6.12) "$top/tests/kmod/headers.sh" 6.12 cloud-amd64 ;;
+	*) "$top/tests/kmod/headers.sh" 6.12 "$1" ;;
+	esac
+}
+
+hailo_uio() {
+	local out=$dir/kernel/$1
+	make -C "$top" --no-print-directory -s kmod KDIR="$(headers "$1")" KMOD_O="$dir/kmod/$1"
+	mkdir -p "$out/built"
+	cp "$dir/kmod/$1/hailo_uio.ko" "$out/built/"
+}
+
 root() {
 	local out=$dir/root/$1
 	[ ! -e "$out/done" ] || return 0
@@ -88,9 +106,10 @@ root() {
 case ${2:-} in
 plugin) plugin ;;
 kernel) kernel "$3" ;;
+hailo_uio) hailo_uio "$3" ;;
 root) root "$3" ;;
 *)
-	sed -n '3,8s/^# \{0,1\}//p' "$0" >&2
+	sed -n '3,9s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 	;;
 esac

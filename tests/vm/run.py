@@ -30,8 +30,15 @@ TRIPLET = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
 BOOT_LIMIT = 120
 CHECK_LIMIT = 120
 
-VTD = ["-device", "intel-iommu,intremap=on,caching-mode=on"]
+Q35 = ["-machine", "q35,kernel-irqchip=split"]
+VTD = [*Q35, "-device", "intel-iommu,intremap=on,caching-mode=on"]
+VIRT = "virt,gic-version=3"
 VFIO = ["vfio", "vfio_iommu_type1", "vfio-pci"]
+
+PROGRAMS = ["boot", "boot_mmio", "dma_test", "infer", "vendor_hefs", "daemon"]
+TROUBLE = ["sigkill", "two_processes", "irq_lost", "function_reset", "unbind", "unplug"]
+# Checks in which the chip shall meet addresses that lead nowhere.
+STRAY = {"iommu_fault"}
 
 # The service runs as hailo-inference with the one group that udev's rules give the card to.
 GUEST_FILES = {
@@ -39,15 +46,22 @@ GUEST_FILES = {
     "etc/group": "root:x:0:\nhailo:x:991:hailo-inference\nhailo-inference:x:990:\n",
 }
 
-PROGRAMS = ["boot", "boot_mmio", "dma_test", "infer", "vendor_hefs", "daemon"]
-TROUBLE = ["sigkill", "two_processes", "irq_lost", "function_reset", "unbind", "unplug"]
-# Checks in which the chip shall meet addresses that lead nowhere.
-STRAY = {"iommu_fault"}
-
 CASES = {
     "x86-vtd": {
         "arch": "amd64", "kernel": "amd64", "options": VTD, "cmdline": "intel_iommu=on",
         "modules": VFIO, "driver": "vfio-pci", "checks": ["model", "probe"],
+    },
+    "arm64-smmu": {
+        "arch": "arm64", "kernel": "arm64", "options": ["-machine", VIRT + ",iommu=smmuv3"],
+        "modules": VFIO, "driver": "vfio-pci", "checks": ["model", "probe"],
+    },
+    "arm64-16k": {
+        "arch": "arm64", "kernel": "arm64-16k", "options": ["-machine", VIRT],
+        "modules": ["uio", "hailo_uio"], "driver": "hailo_uio", "checks": ["model"],
+    },
+    "x86-uio": {
+        "arch": "amd64", "kernel": "amd64", "options": Q35,
+        "modules": ["uio", "hailo_uio"], "driver": "hailo_uio", "checks": ["model"],
     },
 }
 
@@ -60,6 +74,8 @@ def build_initrd(case, checks, folder):
     arch = case["arch"]
     kernel = os.path.join(VM, "kernel", case["kernel"])
     root = os.path.join(VM, "root", arch)
+    # Programs of this machine bring its libraries, others those they were linked with.
+    programs = OUT if arch == "amd64" else os.path.join(OUT, arch)
     image = Image(TRIPLET[arch], ["/", root] if arch == "amd64" else [root])
     for name in ("proc", "sys", "dev", "tmp", "run", "bin"):
         image.folder(name)
@@ -67,8 +83,9 @@ def build_initrd(case, checks, folder):
     image.file("init", os.path.join(HERE, "guest/init"))
     image.file("checks", os.path.join(HERE, "guest/checks"))
     lines = []
-    for path in module_order(kernel, case["modules"]):
-        name = "modules.d/" + os.path.basename(path)
+    built = {os.path.basename(p)[:-3]: p for p in glob.glob(kernel + "/built/*.ko")}
+    for path in module_order(kernel, case["modules"], built):
+        name = "modules.d/" + os.path.basename(path).removesuffix(".xz")
         image.file(name, path)
         lines.append("/" + name)
     image.data("modules", ("\n".join(lines) + "\n").encode())
@@ -79,7 +96,7 @@ def build_initrd(case, checks, folder):
                         "-o", prog, source], check=True)
         image.file("bin/" + os.path.basename(prog), prog)
     for prog in ("hwctl", "hailo-inferenced"):
-        image.program("bin/" + prog, os.path.join(OUT, prog))
+        image.program("bin/" + prog, os.path.join(programs, prog))
     for path in glob.glob(os.path.join(VM, "expect/*")):
         image.file("expect/" + os.path.basename(path), path)
     for path in hefs():
@@ -256,7 +273,7 @@ def run_machine(name, case, checks, folder, tally):
     """Boots once and runs @checks; returns those that were not reached."""
     kernel = os.path.join(VM, "kernel", case["kernel"], "vmlinuz")
     machine = Machine(case["arch"], folder, os.path.join(VM, "hailo8.so"), kernel,
-                      build_initrd(case, checks, folder), case["options"], case["cmdline"])
+                      build_initrd(case, checks, folder), case["options"], case.get("cmdline", ""))
     host, log, left, current = Host(machine), [], list(checks), None
     began = time.monotonic()
     deadline = began + BOOT_LIMIT
@@ -313,6 +330,8 @@ def run_case(name, checks, tally):
     began = time.monotonic()
     prepare("kernel", case["kernel"])
     prepare("root", case["arch"])
+    if "hailo_uio" in case["modules"]:
+        prepare("hailo_uio", case["kernel"])
     print(f"# {name}: prepared in {time.monotonic() - began:.1f} s", flush=True)
     while checks:
         checks = run_machine(name, case, checks, folder, tally)
