@@ -137,7 +137,8 @@ check: all tests-build
 
 # Real kernels, with the chip as a PCIe device of QEMU (docs/vm-testing.md); VM="CASE/CHECK ..." chooses.
 VM ?= x86-vtd
-vm-check: all
+vm-programs: all $(O)/tests/vm/guest/stray
+vm-check: vm-programs
 	$(Q)$(TEST_ENV) /usr/bin/python3 tests/vm/run.py $(VM)
 
 vm-check-all:
@@ -222,7 +223,7 @@ kmod-check:
 clean:
 	rm -rf $(O)
 
-.PHONY: all tests-build check vm-check vm-check-all bench run install clean FORCE
+.PHONY: all tests-build check vm-programs vm-check vm-check-all bench run install clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 

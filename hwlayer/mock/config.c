@@ -52,6 +52,7 @@ void sim_config_reset(struct mock_chip *chip)
 	put(chip, CFG_PCIE_DEVCTL, 0x0810 | mrrs << 12, 0xffff);
 	put(chip, CFG_PCIE + 0x0c, 0x00000c43, 0);	/* 8 GT/s x4, L0s and L1 */
 	put(chip, CFG_PCIE + 0x10, 0x00430000, 0x01fb); /* runs at that */
+	put(chip, CFG_PCIE + 0x2c, 0x0000000e, 0);	/* 2.5, 5 and 8 GT/s */
 	put(chip, CFG_PCIE + 0x30, 0x00000003, 0x000f);
 
 	put(chip, CFG_MSI, 0x00800005u | CFG_PM << 8, 0x00010000); /* 64-bit, one vector */
