@@ -73,8 +73,8 @@ class Image:
 def module_order(folder, names, built):
     """
     Files of the named kernel modules and all they need, in load order.  @folder: the kernel's; @built:
-    {name: file} of modules that are not the kernel's own, or take the place of its own; they need
-    nothing that is not named.
+    files of modules that are not the kernel's own, or take the place of its own; they need nothing that
+    is not named.
     """
     base = os.path.join(folder, "lib/modules", os.listdir(os.path.join(folder, "lib/modules"))[0])
     needs = {}
@@ -87,12 +87,13 @@ def module_order(folder, names, built):
         return re.sub(r"\.ko.*", "", os.path.basename(path)).replace("-", "_")
 
     by_name = {plain(p): p for p in needs}
-    mine = {plain(p): p for p in built.values()}
+    mine = {plain(p): p for p in built}
     order = {}
     for name in map(plain, names):
         if name not in by_name and name not in mine:
             raise FileNotFoundError(f"no module {name} in {base}")
         # modules.dep lists what is needed last first
-        for dep in [*map(plain, reversed(needs.get(by_name.get(name), []))), name]:
+        deps = [] if name in mine else needs[by_name[name]]
+        for dep in [*map(plain, reversed(deps)), name]:
             order[dep] = mine.get(dep) or os.path.join(base, by_name[dep])
     return list(order.values())

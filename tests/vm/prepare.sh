@@ -5,8 +5,9 @@
 #   prepare.sh DIR plugin        DIR/hailo8.so, the chip as a device of Debian's QEMU
 #   prepare.sh DIR kernel NAME   DIR/kernel/NAME: vmlinuz, release, lib/modules; NAME: amd64, arm64,
 #                                amd64-6.12, arm64-16k
-#   prepare.sh DIR hailo_uio NAME  our kernel module for that kernel, in DIR/kernel/NAME/built
 #   prepare.sh DIR root ARCH     DIR/root/ARCH: busybox and systemd-udevd, with what these need
+#   prepare.sh DIR modules SET NAME   DIR/built/SET-NAME: modules for that kernel: "uio", ours;
+#                                "noiommu" and "iommufd", VFIO with what Debian leaves out
 set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
 dir=$1
@@ -88,11 +89,83 @@ headers() {
 	esac
 }
 
-hailo_uio() {
-	local out=$dir/kernel/$1
+# Some of the sources of a kernel version, in a folder that is named.
+linux_source() { # 6.1|6.12 PATH...
+	local version=$1 out=$dir/linux-$1 package=$dir/linux-$1-package
+	shift
+	if [ ! -e "$out/done" ]; then
+		rm -rf "$out"
+		mkdir -p "$out"
+		"$debian" unpack "$package" "linux-source-$version:all"
+		tar -C "$out" --strip-components=1 -xf "$package/usr/src/linux-source-$version.tar.xz" \
+			"${@/#/linux-source-$version/}"
+		rm -r "$package"
+		touch "$out/done"
+	fi
+	echo "$out"
+}
+
+# A folder with Kbuild files, against the headers of kernel NAME; the modules go to DIR/built/SET-NAME.
+build_modules() { # NAME FOLDER OUT
+	env -u MAKEFLAGS make -s -C "$(headers "$1")" M="$2" CONFIG_DEBUG_INFO_BTF_MODULES= modules
+	mkdir -p "$3"
+	find "$2" -name '*.ko' -exec cp -t "$3" {} +
+}
+
+noiommu() { # NAME OUT
+	local src
+	src=$(linux_source 6.1 drivers/vfio)/drivers/vfio
+	cat >"$src/Kbuild" <<-'END'
+		obj-m := vfio.o
+		vfio-y := vfio_main.o iova_bitmap.o container.o
+		ccflags-y := -DCONFIG_VFIO_NOIOMMU=1
+	END
+	build_modules "$1" "$src" "$2"
+}
+
+iommufd() { # NAME OUT
+	local src flags="-DCONFIG_IOMMUFD_MODULE=1 -DCONFIG_VFIO_DEVICE_CDEV=1"
+	src=$(linux_source 6.12 drivers/vfio drivers/iommu lib/interval_tree.c)
+	# What CONFIG_INTERVAL_TREE_SPAN_ITER adds to the kernel proper has to come along.
+	{
+		echo "#include <linux/interval_tree.h>"
+		sed -n '/^#ifdef CONFIG_INTERVAL_TREE_SPAN_ITER/,/^#endif/p' "$src/lib/interval_tree.c" |
+			grep -v -e '^#' -e '^EXPORT_SYMBOL'
+	} >"$src/drivers/iommu/iommufd/span_iter.c"
+	src=$src/drivers
+	echo "obj-m := iommu/iommufd/ vfio/ vfio/pci/" >"$src/Kbuild"
+	cat >"$src/iommu/iommufd/Kbuild" <<-END
+		obj-m := iommufd.o
+		iommufd-y := device.o fault.o hw_pagetable.o io_pagetable.o ioas.o main.o pages.o vfio_compat.o \\
+			span_iter.o
+		ccflags-y := $flags
+	END
+	cat >"$src/vfio/Kbuild" <<-END
+		obj-m := vfio.o
+		vfio-y := vfio_main.o device_cdev.o group.o iommufd.o container.o virqfd.o
+		ccflags-y := $flags
+	END
+	cat >"$src/vfio/pci/Kbuild" <<-END
+		obj-m := vfio-pci-core.o vfio-pci.o
+		vfio-pci-core-y := vfio_pci_core.o vfio_pci_intrs.o vfio_pci_rdwr.o vfio_pci_config.o
+		vfio-pci-y := vfio_pci.o vfio_pci_igd.o
+		ccflags-y := $flags
+	END
+	build_modules "$1" "$src" "$2"
+}
+
+uio() { # NAME OUT
 	make -C "$top" --no-print-directory -s kmod KDIR="$(headers "$1")" KMOD_O="$dir/kmod/$1"
-	mkdir -p "$out/built"
-	cp "$dir/kmod/$1/hailo_uio.ko" "$out/built/"
+	mkdir -p "$2"
+	cp "$dir/kmod/$1/hailo_uio.ko" "$2/"
+}
+
+modules() { # SET NAME
+	local out=$dir/built/$1-$2
+	# Ours may have changed.
+	[ "$1" != uio ] && [ -e "$out/done" ] && return
+	"$1" "$2" "$out"
+	touch "$out/done"
 }
 
 root() {
@@ -106,10 +179,10 @@ root() {
 case ${2:-} in
 plugin) plugin ;;
 kernel) kernel "$3" ;;
-hailo_uio) hailo_uio "$3" ;;
 root) root "$3" ;;
+modules) modules "$3" "$4" ;;
 *)
-	sed -n '3,9s/^# \{0,1\}//p' "$0" >&2
+	sed -n '3,10s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 	;;
 esac

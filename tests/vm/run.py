@@ -57,11 +57,20 @@ CASES = {
     },
     "arm64-16k": {
         "arch": "arm64", "kernel": "arm64-16k", "options": ["-machine", VIRT],
-        "modules": ["uio", "hailo_uio"], "driver": "hailo_uio", "checks": ["model"],
+        "built": "uio", "modules": ["uio", "hailo_uio"], "driver": "hailo_uio", "checks": ["model"],
+    },
+    "x86-iommufd": {
+        "arch": "amd64", "kernel": "amd64-6.12", "options": VTD, "cmdline": "intel_iommu=on",
+        "built": "iommufd", "modules": ["iommufd", "vfio", "vfio-pci-core", "vfio-pci"],
+        "driver": "vfio-pci", "checks": ["model", *PROGRAMS, *TROUBLE],
+    },
+    "x86-noiommu": {
+        "arch": "amd64", "kernel": "amd64", "options": Q35, "cmdline": "vfio.enable_unsafe_noiommu_mode=1",
+        "built": "noiommu", "modules": VFIO, "driver": "vfio-pci", "checks": ["model", *PROGRAMS],
     },
     "x86-uio": {
         "arch": "amd64", "kernel": "amd64", "options": Q35,
-        "modules": ["uio", "hailo_uio"], "driver": "hailo_uio", "checks": ["model"],
+        "built": "uio", "modules": ["uio", "hailo_uio"], "driver": "hailo_uio", "checks": ["model"],
     },
 }
 
@@ -83,7 +92,7 @@ def build_initrd(case, checks, folder):
     image.file("init", os.path.join(HERE, "guest/init"))
     image.file("checks", os.path.join(HERE, "guest/checks"))
     lines = []
-    built = {os.path.basename(p)[:-3]: p for p in glob.glob(kernel + "/built/*.ko")}
+    built = glob.glob(f"{VM}/built/{case.get('built')}-{case['kernel']}/*.ko")
     for path in module_order(kernel, case["modules"], built):
         name = "modules.d/" + os.path.basename(path).removesuffix(".xz")
         image.file(name, path)
@@ -336,8 +345,8 @@ def run_case(name, checks, tally):
     began = time.monotonic()
     prepare("kernel", case["kernel"])
     prepare("root", case["arch"])
-    if "hailo_uio" in case["modules"]:
-        prepare("hailo_uio", case["kernel"])
+    if "built" in case:
+        prepare("modules", case["built"], case["kernel"])
     print(f"# {name}: prepared in {time.monotonic() - began:.1f} s", flush=True)
     while checks:
         checks = run_machine(name, case, checks, folder, tally)
