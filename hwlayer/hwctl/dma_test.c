@@ -338,14 +338,11 @@ static int run(struct test *t, struct hw_dev *dev, struct hw_error *err)
 		.frames_in_flight = (uint32_t)t->arg->in_flight,
 	};
 	struct hw_error ignored = {0};
-	struct ticker *tick;
 	int r = dma_count_prepare(&t->count, dev, err), r2;
 
 	if (r < 0)
 		return r;
-	tick = ticker_start(t->opt, "loading");
-	r = hw_net_load(dev, t->arg->model, &o, &t->net, err);
-	ticker_stop(tick);
+	r = load_network(t->opt, dev, t->arg->model, &o, &t->net, err);
 	if (r == 0)
 		r = prepare(t, err);
 	if (r == 0)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "hef/listing.h"
 
@@ -124,15 +125,17 @@ static void print_details(cJSON *json)
 /* --------------------------------------------------------------------------------- one file */
 
 static int parse_file(const struct options *opt, const struct arguments *a, const char *path,
-		      cJSON *files)
+		      bool directory, cJSON *files)
 {
 	enum hef_status status = HEF_OK;
 	struct hw_error err = {0};
 	struct buf text = {0};
 	cJSON *json = NULL;
 	struct hef *hef = NULL;
+	struct ticker *tick;
 	int r, number;
 
+	tick = directory ? NULL : ticker_start(opt, "parsing");
 	r = hef_open(path, &hef, &status, &err);
 	if (r == 0)
 		r = hef_listing(hef, a->streams, !a->no_vstreams, &text, &status, &err);
@@ -141,6 +144,7 @@ static int parse_file(const struct options *opt, const struct arguments *a, cons
 		json = hef_json(hef, opt->verbose, &number, &err);
 		r = json ? 0 : err.code;
 	}
+	ticker_stop(tick);
 	if (r < 0) {
 		/* As the vendor's: of a file that fails nothing is listed. */
 		r = refuse(opt, path, r, number, &err);
@@ -172,38 +176,62 @@ static void print_files(cJSON *files, bool directory)
 	}
 }
 
+static bool is_wanted(DIR *dir, const char *name)
+{
+	size_t len = strlen(name);
+	struct stat st;
+
+	return len >= 4 && !strcmp(name + len - 4, ".hef") &&
+	       !fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode);
+}
+
+static size_t count_wanted(DIR *dir)
+{
+	struct dirent *e;
+	size_t n = 0;
+
+	while ((e = readdir(dir)))
+		n += is_wanted(dir, e->d_name);
+	rewinddir(dir);
+	return n;
+}
+
 /* hef-format 8.1: regular files directly inside, in the directory's own order; the first failure ends */
 static int parse_directory(const struct options *opt, const struct arguments *a, cJSON *files)
 {
 	DIR *dir = opendir(a->path);
 	struct hw_error err;
+	struct progress progress;
+	size_t found = 0, total;
+	int r = EXIT_OK;
 	struct dirent *e;
-	int r = EXIT_OK, found = 0;
 
 	if (!dir)
 		return report(opt, hw_fail(&err, -errno, "%s: %s", a->path, strerror(errno)), &err);
+	total = count_wanted(dir);
+	progress_start(&progress, opt);
+	/* Text that goes by on the terminal is progress enough. */
+	progress.on = progress.on && (opt->json || !isatty(STDOUT_FILENO));
 	while (r == EXIT_OK && (e = readdir(dir))) {
-		size_t len = strlen(e->d_name);
-		struct stat st;
 		char *path;
 
-		if (len < 4 || strcmp(e->d_name + len - 4, ".hef") ||
-		    fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode))
+		if (!is_wanted(dir, e->d_name))
 			continue;
 		if (asprintf(&path, "%s/%s", a->path, e->d_name) < 0) {
 			r = report(opt, hw_fail(&err, -ENOMEM, "no memory for a name"), &err);
 			break;
 		}
-		found++;
+		progress_show(&progress, "files", found++, total);
 		if (!opt->json)
 			printf("%.80s\nParsing %s:\n",
 			       "****************************************"
 			       "****************************************",
 			       path);
-		r = parse_file(opt, a, path, files);
+		r = parse_file(opt, a, path, true, files);
 		free(path);
 	}
 	closedir(dir);
+	progress_end(&progress);
 	if (!found)
 		r = report(opt, hw_fail(&err, -EINVAL, "%s holds no file that ends in .hef", a->path), &err);
 	return r;
@@ -221,7 +249,7 @@ int cmd_hef_parse(const struct options *opt, int argc, char **argv)
 		return r;
 	files = cJSON_CreateArray();
 	directory = stat(a.path, &st) == 0 && S_ISDIR(st.st_mode);
-	r = directory ? parse_directory(opt, &a, files) : parse_file(opt, &a, a.path, files);
+	r = directory ? parse_directory(opt, &a, files) : parse_file(opt, &a, a.path, false, files);
 	if (r == EXIT_OK && opt->json)
 		print_files(files, directory);
 	else

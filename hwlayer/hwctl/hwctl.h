@@ -80,6 +80,9 @@ void print_json_line(cJSON *json);
 struct hw_dev *open_device(const struct options *opt, bool no_boot, int *status);
 /* Likewise, and leave saying why not to the caller. */
 int open_device_quietly(const struct options *opt, bool no_boot, struct hw_dev **dev, struct hw_error *err);
+/* hw_net_load(), with a word when it takes long. */
+int load_network(const struct options *opt, struct hw_dev *dev, const char *path,
+		 const struct hw_net_options *o, struct hw_net **net, struct hw_error *err);
 cJSON *device_json(const struct hw_dev_info *info);
 /* An option's number, or usage_error() and -1. */
 long number_option(const char *name, const char *text, long min, long max);

@@ -285,6 +285,16 @@ struct hw_dev *open_device(const struct options *opt, bool no_boot, int *status)
 	return dev;
 }
 
+int load_network(const struct options *opt, struct hw_dev *dev, const char *path,
+		 const struct hw_net_options *o, struct hw_net **net, struct hw_error *err)
+{
+	struct ticker *t = ticker_start(opt, "loading");
+	int r = hw_net_load(dev, path, o, net, err);
+
+	ticker_stop(t);
+	return r;
+}
+
 int option_value(int argc, char **argv, int *i, const char *name, const char **out)
 {
 	if (strcmp(argv[*i], name))

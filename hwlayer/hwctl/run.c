@@ -157,12 +157,15 @@ static int run_cpu(struct run_job *j, struct hw_error *err)
 {
 	struct onnx_graph *g = NULL;
 	struct onnx_session *s = NULL;
+	struct ticker *tick;
 	struct progress p;
 	uint64_t start;
 	int r;
 
 	snprintf(j->function, sizeof(j->function), "cpu");
+	tick = ticker_start(j->opt, "loading");
 	r = onnx_open(j->model, &g, err);
+	ticker_stop(tick);
 	if (r < 0)
 		return r;
 	j->n_in = g->n_inputs;

@@ -219,7 +219,7 @@ static int load(struct lane *l, struct hw_dev *dev, bool alone, struct hw_error 
 		.nms_order = nms_order(j->arg->detections),
 	};
 	const struct hw_tensor_info *in, *out;
-	int r = hw_net_load(dev, j->model, &o, &l->net, err);
+	int r = load_network(j->opt, dev, j->model, &o, &l->net, err);
 
 	if (r < 0)
 		return r;

@@ -89,11 +89,8 @@ static int load(struct stress *s, struct hw_error *err)
 		.output_type = type,
 		.frames_in_flight = (uint32_t)s->arg->threads,
 	};
-	struct ticker *tick = ticker_start(s->opt, "loading");
-	int r = hw_net_load(s->dev, s->arg->model, &o, &s->net, err);
 
-	ticker_stop(tick);
-	return r;
+	return load_network(s->opt, s->dev, s->arg->model, &o, &s->net, err);
 }
 
 /*
@@ -419,8 +416,8 @@ static void print_answer_json(struct stress *s)
 	cJSON_AddNumberToObject(o, "interrupts_missed", (double)s->interrupts_missed);
 	a = cJSON_AddArrayToObject(o, "celsius");
 	if (s->hottest >= s->coolest) {
-		cJSON_AddItemToArray(a, cJSON_CreateNumber((double)s->coolest));
-		cJSON_AddItemToArray(a, cJSON_CreateNumber((double)s->hottest));
+		cJSON_AddItemToArray(a, cJSON_CreateNumber(round((double)s->coolest * 100) / 100));
+		cJSON_AddItemToArray(a, cJSON_CreateNumber(round((double)s->hottest * 100) / 100));
 	}
 	if (s->reference)
 		cJSON_AddNumberToObject(o, "cosine", s->cosine);

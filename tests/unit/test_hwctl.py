@@ -2,6 +2,7 @@
 """hwctl as its users meet it: text, JSON against docs/hwctl.md, exit statuses, help, completion, man page."""
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -326,6 +327,96 @@ def parse_a_directory():
         as_documented("hef parse", got["files"][0])
 
 
+def on_a_terminal(*args):
+    """What stderr shows when it is a terminal, and stdout is not; it must end well."""
+    master, slave = pty.openpty()
+    p = subprocess.Popen([HWCTL, *args], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=slave)
+    os.close(slave)
+    shown = b""
+    while True:
+        try:
+            part = os.read(master, 65536)
+        except OSError:  # the last one closed it
+            break
+        if not part:
+            break
+        shown += part
+    os.close(master)
+    equal(p.wait(timeout=WAIT), 0)
+    return shown.decode()
+
+
+def progress_of_what_takes_long():
+    """As many files as take more than a second, however fast this machine is; and a model that does."""
+    with tempfile.TemporaryDirectory() as d:
+        with open(MODEL, "rb") as f:
+            model = f.read()
+        with open(os.path.join(d, "0.hef"), "wb") as f:
+            f.write(model)
+        shown, n = "", 1
+        while "files:" not in shown and n < 100000:
+            for i in range(n, 4 * n):
+                os.link(os.path.join(d, "0.hef"), os.path.join(d, "%d.hef" % i))
+            n *= 4
+            shown = on_a_terminal("hef", "parse", d, "--json", "--verbose")
+        got = re.findall(r"\rfiles: (\d+) of (\d+) \((\d+) %\)", shown)
+        assert got, shown
+        for done, total, percent in got:
+            equal(int(total), n)
+            equal(int(percent), round(100 * int(done) / n))
+        assert shown.endswith("\r\x1b[K"), repr(shown)
+        equal(on_a_terminal("hef", "parse", d, "--json", "--quiet"), "")
+    # 27 controls of the loading that are answered late, each by the length of its interrupt's delay
+    shown = on_a_terminal("run", MODEL, "--device", "mock", "--fault", "irq-late=300@control=2")
+    contains(shown, "\rloading: ", " s  ")
+
+
+def stress_checks_every_answer():
+    got = hwctl_json("stress", "--device", "mock", "--frames", 300, "--threads", 3)
+    as_documented("stress", got)
+    equal((got["ok"], got["frames"], got["wrong"], got["lost"], got["resets"], got["threads"], got["function"]),
+          (True, 300, 0, 0, 0, 3, "core"))
+    equal(got["model"], MODEL)
+    equal(len(got["celsius"]), 2)
+    got = hwctl_json("stress", MODEL, "--device", "mock:8l", "--seconds", 1, "--onnx", ONNX)
+    as_documented("stress", got)
+    assert got["ok"] and got["frames"] > 0 and got["cosine"] > 0.99, got
+    contains(hwctl("stress", "--device", "mock", "--frames", 20)[0], "ok    answers: 0 wrong, 0 lost", "resets: 0",
+             "degrees Celsius")
+
+
+def stress_of_a_test_pattern():
+    got = hwctl_json("stress", shared("data/hef/mnist_cnn.hailo8.v0.hef"), "--device", "mock", "--frames", 600)
+    equal((got["ok"], got["frames"], got["function"]), (True, 600, "pattern"))
+
+
+def stress_notices():
+    """A lost frame, after which it goes on; a chip that is gone; answers that are not the model's."""
+    args = ("--device", "mock", "--frames", 200, "--timeout", 1000, "--threads", 2)
+    got = hwctl_json("stress", *args, "--fault", "channel-stuck=16@frame=50", status=1)
+    as_documented("stress", got)
+    equal((got["ok"], got["resets"], got["wrong"], got["ended_because"]), (False, 1, 0, ""))
+    # Each thread's frame, and the next one if it is quicker than the reset.
+    assert 1 <= got["lost"] <= 4 and got["frames"] + got["lost"] == 200, got
+    contains(got["first_loss"], "1000 ms")
+    got = hwctl_json("stress", *args, "--fault", "removed@frame=50", status=1)
+    as_documented("stress", got)
+    assert not got["ok"] and got["lost"] > 0 and got["frames"] < 200, got
+    contains(got["ended_because"], "does not answer")
+    out = hwctl("stress", *args, "--fault", "ctx-error@frame=50", status=1)[0]
+    contains(out, "FAIL  answers: 0 wrong", "resets: 1", "the first that was lost:")
+    with tempfile.TemporaryDirectory() as d:
+        other = os.path.join(d, "other.onnx")
+        with open(ONNX, "rb") as f:
+            model = bytearray(f.read())
+        middle = len(model) * 3 // 4
+        model[middle:middle + 4000] = b"\x40" * 4000  # some weights become 3.0
+        with open(other, "wb") as f:
+            f.write(model)
+        got = hwctl_json("stress", "--device", "mock", "--frames", 10, "--onnx", other, status=1)
+        assert not got["ok"] and got["cosine"] < 0.95, got
+
+
 def broken_files():
     with tempfile.TemporaryDirectory() as d:
         short = os.path.join(d, "short.hef")
@@ -561,7 +652,8 @@ TESTS = [
     list_names_software_chips, info_tells_chips_apart, boot_and_reset_are_timed, temperature,
     temperature_goes_on, interrupted_watches_stop_in_order, nothing_happens_no_events, events_are_printed,
     logs_of_both_processors, registers, registers_of_a_running_chip, run_on_chip_and_cpu, run_says_what_computed,
-    dma_test_checks_and_counts, dma_test_of_a_vendor_network, dma_test_notices, parse_lists,
+    dma_test_checks_and_counts, progress_of_what_takes_long, stress_checks_every_answer,
+    stress_of_a_test_pattern, stress_notices, dma_test_of_a_vendor_network, dma_test_notices, parse_lists,
     parse_equals_the_vendors_listing, parse_as_json, parse_a_directory, broken_files,
     check_before_running, check_real_files, check_agrees_with_golden, build_and_firmware,
     every_command_has_help, nonsense_is_refused, no_device, wrong_models, completion_knows_the_table,
