@@ -218,8 +218,7 @@ void doctor_link(struct doctor *d, struct rung *r)
 		rung_pass(r, "%u.%u GT/s x%u, all that the slot gives%s%s", speed / 10, speed % 10, width,
 			  best_speed < card_speed ? "; the card could go faster" : "",
 			  best_speed < card_speed && d->pi5
-				  ? ": dtparam=pciex1_gen=3 in /boot/firmware/config.txt, outside of what the "
-				    "board is certified for"
+				  ? ": dtparam=pciex1_gen=3 in /boot/firmware/config.txt"
 				  : "");
 		return;
 	}
