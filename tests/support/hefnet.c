@@ -58,10 +58,16 @@ void hefnet_layer(struct buf *meta, const struct hefnet_tensor *t, bool input, u
 void hefnet_mux(struct hefgen *g, const struct hefnet_tensor *whole, const struct hefnet_tensor *leaf,
 		size_t n, uint32_t rounds, const uint32_t *ratios)
 {
+	hefnet_mux_at(g, whole, 0, leaf, n, rounds, ratios);
+}
+
+void hefnet_mux_at(struct hefgen *g, const struct hefnet_tensor *whole, uint32_t sys,
+		   const struct hefnet_tensor *leaf, size_t n, uint32_t rounds, const uint32_t *ratios)
+{
 	struct buf edge = {0}, message = {0}, data = {0}, conn = {0};
 
 	pb_str(&message, 1, whole->name);
-	hefnet_base(&message, 2, whole, 0, NULL);
+	hefnet_base(&message, 2, whole, sys, NULL);
 	pb_uint(&data, 1, n);
 	pb_uint(&data, 2, rounds);
 	pb_packed_uint(&data, 4, ratios, n);

@@ -25,6 +25,9 @@ void hefnet_layer(struct buf *meta, const struct hefnet_tensor *t, bool input, u
 /* A D2H mux of plain layers (messages 70 to 72), as an edge layer of @g's context */
 void hefnet_mux(struct hefgen *g, const struct hefnet_tensor *whole, const struct hefnet_tensor *leaf,
 		size_t n, uint32_t rounds, const uint32_t *ratios);
+/* The same, on stream index @sys; that of hefnet_mux() is 0. */
+void hefnet_mux_at(struct hefgen *g, const struct hefnet_tensor *whole, uint32_t sys,
+		   const struct hefnet_tensor *leaf, size_t n, uint32_t rounds, const uint32_t *ratios);
 /* An input of planes (message 71); of @whole name and shape count */
 void hefnet_planes(struct hefgen *g, const struct hefnet_tensor *whole, uint32_t format,
 		   const struct hefnet_tensor *plane, size_t n);

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Networks whose tensors are not their streams, from the public API to the chip in software and back:
+ * planes in, a mux, an argmax and the chip's own NMS out.
+ */
+#include <hwlayer/hwlayer.h>
+
+#include "hef/hef.h"
+#include "mock/pattern.h"
+#include "support/hefnet.h"
+#include "support/support.h"
+
+#define FRAME_MS 5000
+#define DUAL_DIRECTION 20u /* inputs and outputs may have the same stream index */
+
+struct rig {
+	struct hw_dev *dev;
+	struct hw_net *net;
+	const struct hw_tensor_info *in, *out;
+	size_t n_in, n_out;
+};
+
+static void open_chip(struct rig *rig)
+{
+	const struct hw_dev_options o = {.device = "mock:8"};
+	struct hw_error err;
+
+	*rig = (struct rig){0};
+	assert_ok(hw_dev_open(&o, &rig->dev, &err), &err);
+}
+
+static int load(struct rig *rig, struct hefgen *g, const struct hw_net_options *opt, struct hw_error *err)
+{
+	size_t len;
+	uint8_t *file = hefgen_file(g, &len);
+	int r = hw_net_load_mem(rig->dev, file, len, opt, &rig->net, err);
+
+	free(file);
+	if (r == 0) {
+		rig->in = hw_net_inputs(rig->net, &rig->n_in);
+		rig->out = hw_net_outputs(rig->net, &rig->n_out);
+	}
+	return r;
+}
+
+static void close_chip(struct rig *rig)
+{
+	hw_net_free(rig->net);
+	hw_dev_close(rig->dev);
+}
+
+/* NV12 in; out an argmax of one stream and the two layers in another */
+static void make_mixed(struct hefgen *g)
+{
+	static const struct hefnet_tensor image = {"m/in", 2, 8, 3, .format = 0};
+	static const struct hefnet_tensor plane[] = {{"m/y", 4, 8, 1, .format = 0}, {"m/uv", 2, 4, 2, .format = 0}};
+	static const struct hefnet_tensor scores = {"m/scores", 4, 8, 5, .format = 1, .pad = 10};
+	static const struct hefnet_tensor whole = {"m/mux", 4, 24, 2, .format = 1};
+	static const struct hefnet_tensor leaf[] = {{"m/a", 4, 8, 2, .format = 1}, {"m/b", 4, 16, 2, .format = 1}};
+	static const uint32_t ratios[] = {1, 1};
+	struct buf argmax = {0};
+
+	hefnet_begin(g, "m", NULL, 0, &scores, 1);
+	hefnet_planes(g, &image, 0, plane, 2);
+	hefnet_mux_at(g, &whole, 1, leaf, 2, 4, ratios);
+	hefnet_op(g, 6, &argmax, 10, 1, "m/argmax");
+	hefgen_extension(g, false, DUAL_DIRECTION, NULL);
+	hefnet_sorted(g, "m/b");
+	hefnet_sorted(g, "m/argmax");
+	hefnet_sorted(g, "m/a");
+}
+
+static void planes_mux_and_argmax(void **state)
+{
+	uint8_t image[48] = {1, 2, 3}, b[128], argmax[32], a[64], scores[160], mux[192];
+	const void *ins[] = {image};
+	void *outs[] = {b, argmax, a};
+	struct hw_error err;
+	struct hefgen g;
+	struct rig rig;
+
+	(void)state;
+	open_chip(&rig);
+	make_mixed(&g);
+	assert_ok(load(&rig, &g, NULL, &err), &err);
+	assert_int_equal(rig.n_in, 1);
+	assert_string_equal(rig.in[0].name, "m/in");
+	assert_int_equal(rig.in[0].frame_bytes, sizeof(image));
+	assert_int_equal(rig.n_out, 3);
+	assert_string_equal(rig.out[0].name, "m/b");
+	assert_string_equal(rig.out[1].name, "m/argmax");
+	assert_string_equal(rig.out[2].name, "m/a");
+	for (uint32_t frame = 0; frame < 20; frame++) {
+		assert_ok(hw_net_run(rig.net, ins, outs, FRAME_MS, &err), &err);
+		/* Outputs are on the first channels from 16 on, in the order of the file. */
+		pattern_fixed(scores, sizeof(scores), frame, 16);
+		pattern_fixed(mux, sizeof(mux), frame, 17);
+		for (size_t r = 0; r < 4; r++) {
+			for (size_t c = 0; c < 8; c++) {
+				size_t best = 0;
+
+				for (size_t k = 1; k < 5; k++) {
+					if (scores[r * 40 + k * 8 + c] > scores[r * 40 + best * 8 + c])
+						best = k;
+				}
+				assert_int_equal(argmax[r * 8 + c], best);
+			}
+			for (size_t f = 0; f < 2; f++) {
+				for (size_t c = 0; c < 8; c++)
+					assert_int_equal(a[(r * 8 + c) * 2 + f], mux[r * 48 + f * 8 + c]);
+				for (size_t c = 0; c < 16; c++)
+					assert_int_equal(b[(r * 16 + c) * 2 + f], mux[r * 48 + 16 + f * 16 + c]);
+			}
+		}
+	}
+	close_chip(&rig);
+}
+
+/* The same file without the host's op */
+static void raw_outputs(void **state)
+{
+	const struct hw_net_options opt = {.raw_outputs = true, .output_type = HW_TYPE_F32};
+	uint8_t image[48] = {0}, want[160];
+	float b[128], a[64], scores[160];
+	const void *ins[] = {image};
+	void *outs[] = {b, a, scores};
+	struct hw_error err;
+	struct hefgen g;
+	struct rig rig;
+
+	(void)state;
+	open_chip(&rig);
+	make_mixed(&g);
+	assert_ok(load(&rig, &g, &opt, &err), &err);
+	assert_int_equal(rig.n_out, 3);
+	assert_string_equal(rig.out[2].name, "m/scores"); /* the file's order does not know it */
+	assert_int_equal(rig.out[2].frame_bytes, sizeof(scores));
+	assert_ok(hw_net_run(rig.net, ins, outs, FRAME_MS, &err), &err);
+	pattern_fixed(want, sizeof(want), 0, 16);
+	for (size_t i = 0; i < 160; i++)
+		assert_true(scores[i] == (float)want[i / 40 * 40 + i % 5 * 8 + i / 5 % 8]);
+	close_chip(&rig);
+}
+
+static void make_chip_nms(struct hefgen *g, uint32_t burst)
+{
+	static const struct hefnet_tensor image = {"m/in", 8, 8, 3, .format = 0};
+	static const struct hefnet_tensor out = {"m/nms1", 1, 1, 8, .format = 6, .data_bytes = 2};
+	const struct hefnet_chip_nms n = {.classes = 3, .boxes = 4, .burst = burst};
+	struct buf nms = hefnet_chip_nms(&n, 0);
+
+	hefnet_begin(g, "m", &image, 1, NULL, 0);
+	hefnet_layer(&g->at[AT_CONTEXT_META], &out, false, 0, &nms);
+	if (burst)
+		hefgen_extension(g, false, 19, NULL);
+	hefgen_extension(g, false, DUAL_DIRECTION, NULL);
+	hefnet_sorted(g, "m/nms1");
+}
+
+/* The chip in software answers a pattern, in which no class ends: such frames fail, the network lives. */
+static void boxes_that_make_no_sense(void **state)
+{
+	uint8_t image[192] = {0}, frame[3 * (1 + 5 * 4) * 4];
+	const void *ins[] = {image};
+	void *outs[] = {frame};
+	struct hw_net_stats stats;
+	struct hw_error err;
+	struct hefgen g;
+	struct rig rig;
+
+	(void)state;
+	open_chip(&rig);
+	make_chip_nms(&g, 5);
+	assert_ok(load(&rig, &g, NULL, &err), &err);
+	assert_int_equal(rig.out[0].order, HW_ORDER_HAILO_NMS_BY_CLASS);
+	assert_int_equal(rig.out[0].frame_bytes, sizeof(frame));
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(hw_net_run(rig.net, ins, outs, FRAME_MS, &err), -EBADMSG);
+		assert_non_null(strstr(err.text, "m/nms1"));
+		assert_int_equal(hw_net_state(rig.net, NULL), 0);
+	}
+	hw_net_get_stats(rig.net, &stats);
+	assert_int_equal(stats.completed, 0);
+	assert_int_equal(stats.failed, 3);
+	assert_int_equal(stats.in_flight, 0);
+	close_chip(&rig);
+}
+
+static void what_is_refused(void **state)
+{
+	const struct hw_net_options bytes = {.output_type = HW_TYPE_U8}, score = {.nms_order = HW_ORDER_HAILO_NMS_BY_SCORE};
+	struct hw_error err = {0};
+	struct hefgen g;
+	struct rig rig;
+
+	(void)state;
+	open_chip(&rig);
+	make_chip_nms(&g, 0);
+	assert_int_equal(load(&rig, &g, NULL, &err), -ENOTSUP);
+	assert_non_null(strstr(err.text, "several transfers"));
+	make_chip_nms(&g, 5);
+	assert_int_equal(load(&rig, &g, &bytes, &err), -ENOTSUP);
+	make_chip_nms(&g, 5);
+	assert_int_equal(load(&rig, &g, &score, &err), -ENOTSUP);
+	/* And nothing of that keeps the next one from running. */
+	make_mixed(&g);
+	assert_ok(load(&rig, &g, NULL, &err), &err);
+	close_chip(&rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(planes_mux_and_argmax),
+		cmocka_unit_test(raw_outputs),
+		cmocka_unit_test(boxes_that_make_no_sense),
+		cmocka_unit_test(what_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
