@@ -192,7 +192,10 @@ cross-arm64:
 	$(Q)test -n '$(ARM64_ROOT)'
 	$(Q)PKG_CONFIG_LIBDIR=$(ARM64_PC) PKG_CONFIG_SYSROOT_DIR=$(ARM64_ROOT) $(MAKE) O=$(O)/arm64 \
 		CC='aarch64-linux-gnu-gcc --sysroot=$(ARM64_ROOT)' AR=aarch64-linux-gnu-ar \
-		RUN='qemu-aarch64-static -L $(ARM64_ROOT)' all tests-build
+		RUN='qemu-aarch64-static -L $(ARM64_ROOT)' all tests-build $(O)/arm64/tests/arch/digest
+
+check-arm64: cross-arm64 all $(O)/tests/arch/digest
+	$(Q)$(TEST_ENV) tests/arch/check.sh
 
 # The kernel's makefiles read Kbuild here.  They build beside the sources, so they get a copy.
 KDIR ?= /lib/modules/$(shell uname -r)/build
@@ -218,7 +221,7 @@ kmod-install-dkms:
 
 kmod-check:
 	$(Q)tests/kmod/build.sh O=$(O)
-.PHONY: cross-arm64 kmod kmod-check kmod-install-dkms
+.PHONY: cross-arm64 check-arm64 kmod kmod-check kmod-install-dkms
 
 clean:
 	rm -rf $(O)

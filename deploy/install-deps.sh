@@ -7,7 +7,7 @@ build="gcc libc6-dev make pkg-config protobuf-c-compiler libprotobuf-c-dev libon
 	libmicrohttpd-dev libcjson-dev libxxhash-dev zlib1g-dev libssl-dev libopenblas-dev curl
 	ca-certificates"
 tests="libcmocka-dev libonnx-testdata python3 clang libclang-rt-14-dev valgrind udev systemd
-	sparse perl xz-utils gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
+	sparse perl xz-utils libelf1 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
 vm="qemu-system-x86 qemu-system-arm meson ninja-build libglib2.0-dev libpixman-1-dev libfdt-dev
 	dpkg-dev kmod bison flex libelf-dev bc gcc-aarch64-linux-gnu libc6-dev-arm64-cross xz-utils"
 

@@ -523,16 +523,20 @@ static void hailo_revoke(struct hailo_card *card)
 	}
 	kref_get(&s->ref);
 	WRITE_ONCE(s->live, false);
-	hailo_stop(card);
-	hailo_irq_off(s);
 	mutex_unlock(&card->lock);
 
-	/* An mmap() that still found it alive has its mapping in the tree when it drops this. */
+	/*
+	 * First the registers: a user that goes on serving interrupts would take the firmware's
+	 * acknowledge for its own.  An mmap() that still found the session alive has its mapping in
+	 * the tree when it drops this lock.
+	 */
 	mmap_read_lock(s->mm);
 	mmap_read_unlock(s->mm);
 	unmap_mapping_range(s->mapping, 0, 0, 1);
 
 	mutex_lock(&card->lock);
+	hailo_stop(card);
+	hailo_irq_off(s);
 	hailo_areas_free(s);
 	card->session = NULL;
 	mutex_unlock(&card->lock);

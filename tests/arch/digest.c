@@ -94,7 +94,7 @@ static int chip(const char *model)
 	struct hw_net *net = NULL;
 	const struct hw_tensor_info *in, *out;
 	size_t n_in, n_out;
-	void *input, *output;
+	void *input, *output[8] = {0};
 	int r;
 
 	r = hw_dev_open(&(struct hw_dev_options){.device = "mock"}, &dev, &err);
@@ -106,20 +106,24 @@ static int chip(const char *model)
 		return die(model, &err);
 	in = hw_net_inputs(net, &n_in);
 	out = hw_net_outputs(net, &n_out);
-	if (n_in != 1 || n_out != 1)
-		return die(model, &(struct hw_error){.text = "wants one input and one output"});
+	if (n_in != 1 || n_out > ARRAY_SIZE(output))
+		return die(model, &(struct hw_error){.text = "wants one input, and few outputs"});
 	input = calloc(1, in->frame_bytes);
-	output = calloc(1, out->frame_bytes);
-	for (uint32_t k = 0; k < 16 && r == 0 && input && output; k++) {
-		char name[32];
+	for (size_t i = 0; i < n_out; i++)
+		output[i] = calloc(1, out[i].frame_bytes);
+	for (uint32_t k = 0; k < 16 && r == 0; k++) {
+		char name[64];
 
 		fill(input, in->elements, 100 + k);
-		r = hw_net_run(net, (const void *[]){input}, (void *[]){output}, 10000, &err);
-		snprintf(name, sizeof(name), "core/%u", k);
-		print(name, output, out->frame_bytes);
+		r = hw_net_run(net, (const void *[]){input}, output, 10000, &err);
+		for (size_t i = 0; i < n_out; i++) {
+			snprintf(name, sizeof(name), "core/%u/%zu", k, i);
+			print(name, output[i], out[i].frame_bytes);
+		}
 	}
 	free(input);
-	free(output);
+	for (size_t i = 0; i < n_out; i++)
+		free(output[i]);
 	hw_net_free(net);
 	hw_dev_close(dev);
 	return r < 0 ? die(model, &err) : 0;
