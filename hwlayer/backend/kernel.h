@@ -24,6 +24,7 @@ struct kernel {
 	const char *sysfs; /* "/sys" */
 	const char *dev;   /* "/dev" */
 	const char *proc;  /* "/proc" */
+	const char *locks; /* folder for lock files, NULL: the usual */
 };
 
 /* Linux, of course. */

@@ -87,14 +87,20 @@ int lock_take(const char *path, const char *what, struct lock *lock, struct hw_e
 	return 0;
 }
 
-int lock_take_card(const char *bdf, struct lock *lock, struct hw_error *err)
+int lock_take_card_in(const char *dir, const char *bdf, struct lock *lock, struct hw_error *err)
 {
-	const char *dir = access("/run/lock", W_OK) == 0 ? "/run/lock" : "/tmp";
 	char path[PATH_MAX], what[64];
 
+	if (!dir)
+		dir = access("/run/lock", W_OK) == 0 ? "/run/lock" : "/tmp";
 	snprintf(path, sizeof(path), "%s/hailo-%s.lock", dir, bdf);
 	snprintf(what, sizeof(what), "the card at %s", bdf);
 	return lock_take(path, what, lock, err);
+}
+
+int lock_take_card(const char *bdf, struct lock *lock, struct hw_error *err)
+{
+	return lock_take_card_in(NULL, bdf, lock, err);
 }
 
 void lock_release(struct lock *lock)

@@ -22,6 +22,8 @@ struct lock {
 int lock_take(const char *path, const char *what, struct lock *lock, struct hw_error *err);
 /* The lock of a card, in /run/lock or, where that cannot be written, /tmp. */
 int lock_take_card(const char *bdf, struct lock *lock, struct hw_error *err);
+/* The same in another folder; NULL: as above. */
+int lock_take_card_in(const char *dir, const char *bdf, struct lock *lock, struct hw_error *err);
 void lock_release(struct lock *lock); /* fine when it is not held */
 
 /* Name of a process, "" when it cannot be found; printable, without quotes. */

@@ -114,6 +114,7 @@ static int choose_group(struct vfio *v, const struct hw_dev_options *opt, bool *
 static int open_way(struct vfio *v, bool noiommu, struct hw_error *err)
 {
 	struct hw_error first = {0};
+	bool forbidden;
 	int r;
 
 	if (noiommu) {
@@ -130,8 +131,16 @@ static int open_way(struct vfio *v, bool noiommu, struct hw_error *err)
 		return r;
 	}
 	hw_log(HW_LOG_DEBUG, "%s: not by iommufd: %s", v->be.bdf, first.text);
+	forbidden = r == -EACCES;
 	v->way = &vfio_group_way;
-	return v->way->open(v, err);
+	r = v->way->open(v, err);
+	/* Kernels with iommufd may have nothing else: then its permission is what has to be mended. */
+	if ((r == -ENODEV || r == -ENOTSUP) && forbidden) {
+		r = first.code;
+		if (err)
+			*err = first;
+	}
+	return r;
 }
 
 static int function_reset(struct backend *be)
@@ -249,7 +258,7 @@ int vfio_open_with(const struct kernel *k, const struct hw_card *card,
 	v->be = (struct backend){.ops = &v->ops, .name = "vfio", .irq_fd = -1};
 	memcpy(v->be.bdf, card->bdf, sizeof(v->be.bdf));
 	pthread_mutex_init(&v->command, NULL);
-	r = lock_take_card(v->be.bdf, &v->lock, err);
+	r = lock_take_card_in(k->locks, v->be.bdf, &v->lock, err);
 	if (r < 0)
 		goto err_free;
 	v->be.irq_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -27,7 +27,13 @@ static struct {
 
 static bool group_has_container, iommu_set, device_open, bound, attached;
 static struct kernel kernel;
-static char sysfs[200], proc[256];
+
+/* Made once for all tests that do not change it; the second has a character device in it. */
+static struct {
+	char path[200];
+	bool made, touched;
+} trees[2];
+static char proc[256];
 
 #define REGION(index) ((uint64_t)(index) << 40)
 
@@ -532,11 +538,40 @@ static int fake_sys_pwrite(int fd, const void *buf, size_t size, off_t off)
 
 /* -------------------------------------------------------------------------------- set-up */
 
-const struct kernel *fake_kernel_new(size_t page)
+/* The machine's sysfs and proc, as it is now. */
+static const char *tree(void)
 {
 	static unsigned int n;
-	char name[16], path[400];
+	char name[16], *sys = trees[fake.cdev].path;
 
+	if (!trees[fake.cdev].made) {
+		snprintf(name, sizeof(name), "vfio%u", n++);
+		sysfs_new(sys, name);
+		sysfs_device(sys, "pci0000:00", "0000:00:01.0", "0x060400", "pcieport", FAKE_GROUP);
+		sysfs_device(sys, "pci0000:00/0000:00:01.0", FAKE_BDF, "0x0b4000", "vfio-pci", FAKE_GROUP);
+		sysfs_put(sys, "bus/pci/devices/" FAKE_BDF "/link/l0s_aspm", "1\n");
+		sysfs_put(sys, "proc/meminfo", "MemFree: 12 kB\nHugepagesize:      64 kB\n");
+		if (fake.cdev)
+			sysfs_put(sys, "bus/pci/devices/" FAKE_BDF "/vfio-dev/vfio0/dev", "511:0\n");
+		trees[fake.cdev].made = true;
+	}
+	return sys;
+}
+
+const struct kernel *fake_kernel_now(void)
+{
+	kernel.sysfs = tree();
+	snprintf(proc, sizeof(proc), "%s/proc", kernel.sysfs);
+	kernel.proc = proc;
+	return &kernel;
+}
+
+void fake_kernel_new(size_t page)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(trees); i++) {
+		trees[i].made &= !trees[i].touched;
+		trees[i].touched = false;
+	}
 	memset(open_fds, 0, sizeof(open_fds));
 	memset(huge_maps, 0, sizeof(huge_maps));
 	group_has_container = iommu_set = device_open = bound = attached = false;
@@ -554,40 +589,26 @@ const struct kernel *fake_kernel_new(size_t page)
 	fake.config[0x80] = 0x10;
 	put_le16(fake.config + 0x88, 2u << 12);
 	fake.config[0x90] = 1;
-
-	snprintf(name, sizeof(name), "vfio%u", n++);
-	sysfs_new(sysfs, name);
-	sysfs_device(sysfs, "pci0000:00", "0000:00:01.0", "0x060400", "pcieport", FAKE_GROUP);
-	sysfs_device(sysfs, "pci0000:00/0000:00:01.0", FAKE_BDF, "0x0b4000", "vfio-pci", FAKE_GROUP);
-	snprintf(path, sizeof(path), "bus/pci/devices/" FAKE_BDF "/link/l0s_aspm");
-	sysfs_put(sysfs, path, "1\n");
-	snprintf(proc, sizeof(proc), "%s/proc", sysfs);
-	sysfs_put(sysfs, "proc/meminfo", "MemFree: 12 kB\nHugepagesize:      64 kB\n");
 	kernel = (struct kernel){
 		.open = fake_sys_open, .close = fake_sys_close, .ioctl = fake_sys_ioctl,
 		.mmap = fake_sys_mmap, .munmap = fake_sys_munmap, .pread = fake_sys_pread,
-		.pwrite = fake_sys_pwrite, .memfd = fake_sys_memfd, .page = page, .sysfs = sysfs,
-		.dev = "/dev", .proc = proc,
+		.pwrite = fake_sys_pwrite, .memfd = fake_sys_memfd, .page = page, .dev = "/dev",
+		.locks = tmp_dir(),
 	};
-	return &kernel;
 }
 
-const struct kernel *fake_again(void)
+const char *fake_sysfs(void)
 {
-	return &kernel;
+	trees[fake.cdev].touched = true;
+	return tree();
 }
 
 void fake_no_group(void)
 {
 	char path[400];
 
-	snprintf(path, sizeof(path), "%s/bus/pci/devices/" FAKE_BDF "/iommu_group", sysfs);
+	snprintf(path, sizeof(path), "%s/bus/pci/devices/" FAKE_BDF "/iommu_group", fake_sysfs());
 	assert_int_equal(unlink(path), 0);
-}
-
-const char *fake_sysfs(void)
-{
-	return sysfs;
 }
 
 int fake_open(struct backend **out, struct hw_error *err)
@@ -595,9 +616,7 @@ int fake_open(struct backend **out, struct hw_error *err)
 	const struct hw_card card = {.bdf = FAKE_BDF, .driver = "vfio-pci", .iommu_group = FAKE_GROUP};
 	const struct hw_dev_options opt = {0};
 
-	if (fake.cdev)
-		sysfs_put(sysfs, "bus/pci/devices/" FAKE_BDF "/vfio-dev/vfio0/dev", "511:0\n");
-	return vfio_open_with(&kernel, &card, &opt, out, err);
+	return vfio_open_with(fake_kernel_now(), &card, &opt, out, err);
 }
 
 void fake_assert_clean(void)

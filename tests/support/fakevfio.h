@@ -56,12 +56,12 @@ struct fake_kernel {
 extern struct fake_kernel fake;
 
 /* Start over; @page: of the machine.  The card is in IOMMU group 7. */
-const struct kernel *fake_kernel_new(size_t page);
-/* The one that was made. */
-const struct kernel *fake_again(void);
+void fake_kernel_new(size_t page);
+/* It, for the backend. */
+const struct kernel *fake_kernel_now(void);
 /* The card is in no IOMMU group. */
 void fake_no_group(void);
-/* Its sysfs, to add to. */
+/* Its sysfs, to add to (after fake.cdev is settled). */
 const char *fake_sysfs(void);
 int fake_open(struct backend **out, struct hw_error *err);
 /* Nothing is open, mapped or pinned any more. */

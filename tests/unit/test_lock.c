@@ -4,6 +4,7 @@
 
 #include "backend/lock.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -155,6 +156,27 @@ static void names_of_processes(void **state)
 	assert_string_equal(name, "");
 }
 
+/* Whoever holds a file that is no lock of ours, such as a VFIO group. */
+static void holders_of_files(void **state)
+{
+	char node[300], name[16], me[16];
+	int fd;
+
+	(void)state;
+	snprintf(node, sizeof(node), "%s/node", tmp_dir());
+	spit(node, "x", 1);
+	assert_int_equal(lock_find_holder("/proc", node, name), 0);
+	assert_string_equal(name, "");
+	fd = open(node, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(lock_find_holder("/proc", node, name), getpid());
+	lock_process_name(getpid(), me);
+	assert_string_equal(name, me);
+	close(fd);
+	assert_int_equal(lock_find_holder("/proc", node, name), 0);
+	assert_int_equal(lock_find_holder("/nowhere", node, name), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -164,6 +186,7 @@ int main(void)
 		cmocka_unit_test(nowhere_to_write),
 		cmocka_unit_test(a_card_has_a_lock_of_its_own),
 		cmocka_unit_test(names_of_processes),
+		cmocka_unit_test(holders_of_files),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

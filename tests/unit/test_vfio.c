@@ -173,6 +173,13 @@ static void errors_say_what_to_do(void **state)
 	fake.fail_request = ABI_VFIO_BIND_IOMMUFD;
 	fake.fail_code = -EINVAL;
 	refused(-EBUSY, "is in use by another process");
+	/* iommufd is all that the kernel has, and may not be opened */
+	fake_kernel_new(4096);
+	fake.cdev = true;
+	fake.fail_path = "/dev/iommu";
+	fake.fail_request = VFIO_CHECK_EXTENSION;
+	fake.fail_code = -EACCES;
+	refused(-EACCES, "/dev/iommu: it should belong to the group hailo");
 	fake_kernel_new(4096);
 	fake.ranges[0] = (struct iova_range){0, 4095};
 	fake.n_ranges = 1;
