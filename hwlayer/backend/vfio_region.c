@@ -111,8 +111,9 @@ static void check_link(struct vfio *v)
 	int r;
 
 	pci_link_state(v->k->sysfs, v->be.bdf, &link);
-	hw_log(HW_LOG_INFO, "%s: link %s x%u of %s x%u", v->be.bdf, link.speed[0] ? link.speed : "?",
-	       link.width, link.max_speed[0] ? link.max_speed : "?", link.max_width);
+	if (link.width)
+		hw_log(HW_LOG_INFO, "%s: link %s x%u, able to do %s x%u", v->be.bdf, link.speed, link.width,
+		       link.max_speed, link.max_width);
 	if (!v->be.l0s)
 		return;
 	r = pci_l0s_off(v->k->sysfs, v->be.bdf);
@@ -238,7 +239,7 @@ void vfio_set_bus_master(struct backend *be, bool on)
 	if (!on || !backend_lost(be))
 		r = put_bus_master(v, on);
 	pthread_mutex_unlock(&v->command);
-	if (r < 0)
+	if (r < 0 && r != -ENODEV) /* a card that is gone has none */
 		hw_log(HW_LOG_WARNING, "%s: bus mastering cannot be turned %s: %s", be->bdf,
 		       on ? "on" : "off", strerror(-r));
 }
