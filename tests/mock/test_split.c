@@ -161,6 +161,53 @@ static void tcn_encoder(void **state)
 	same_bits(shared_path("data/tcn_encoder_for_edgeinfer.onnx"));
 }
 
+/* Each context's image is checked before it computes: no pass is needed to compare with. */
+static void a_damaged_context(void **state)
+{
+	static const struct {
+		const char *fault, *words;
+	} damaged[] = {
+		{"cfg-corrupt=0", "in dynamic context 0"},
+		{"cfg-corrupt=1", "in dynamic context 1"},
+		{"cfg-corrupt=2", "in dynamic context 2"},
+	};
+	struct chip_boot_options boot = {0};
+	struct hw_error err = {0};
+	struct build_result r;
+	struct model m = {0};
+	uint8_t *in;
+
+	(void)state;
+	open_model(&m, top_path("deploy/models/imu-motion.onnx"));
+	assert_ok(build(&m, 3, &r, &err), &err);
+	in = calloc(1, m.elements);
+	assert_non_null(in);
+	for (size_t i = 0; i < ARRAY_SIZE(damaged); i++) {
+		struct mock_opts opts = {.faults = damaged[i].fault};
+		uint8_t out[OUTPUTS_MAX][OUT_MAX];
+		const void *ins[] = {in};
+		void *outs[OUTPUTS_MAX] = {out[0], out[1], out[2], out[3]};
+		struct backend *be;
+		struct hw_dev *dev;
+		struct hw_net *net;
+
+		assert_ok(backend_mock_open(&opts, &be, &err), &err);
+		assert_ok(infer_dev_open(be, &boot, false, &dev, &err), &err);
+		assert_ok(hw_net_load_mem(dev, r.hef, r.hef_len, NULL, &net, &err), &err);
+		assert_int_equal(hw_net_run(net, ins, outs, 20000, &err), -EIO);
+		if (!strstr(err.text, damaged[i].words) || !strstr(err.text, "0x4013007d"))
+			fail_msg("%s: %s", damaged[i].fault, err.text);
+		hw_net_free(net);
+		assert_ok(hw_net_load_mem(dev, r.hef, r.hef_len, NULL, &net, &err), &err);
+		assert_ok(hw_net_run(net, ins, outs, 20000, &err), &err);
+		hw_net_free(net);
+		hw_dev_close(dev);
+	}
+	free(in);
+	build_result_free(&r);
+	close_model(&m);
+}
+
 static void too_many_contexts(void **state)
 {
 	struct build_result r;
@@ -180,6 +227,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(own_model),
 		cmocka_unit_test(tcn_encoder),
+		cmocka_unit_test(a_damaged_context),
 		cmocka_unit_test(too_many_contexts),
 	};
 
