@@ -26,12 +26,14 @@ clean() { # NAME COMMAND...
 	fi
 }
 
-echo "1..3"
+echo "1..4"
 clean "three frames on the chip in software" \
 	"$OUT/hwctl" run "$OUT/models/imu-motion.hef" --device mock --frames 3
 clean "a window on this CPU" \
 	"$OUT/hwctl" run --cpu "$models/imu-motion.onnx" --input "$models/sample-walk.json"
-clean "a HEF is built" \
-	"$OUT/hwctl" hef build "$models/imu-motion.onnx" -o "$tmp/x.hef" --manifest \
+clean "a HEF of three contexts is built" \
+	"$OUT/hwctl" hef build "$models/imu-motion.onnx" -o "$tmp/x.hef" --contexts 3 --manifest \
 	"$models/imu-motion.json" --calibrate "$models/imu-motion.calib.json"
+clean "batches of frames through it" \
+	"$OUT/hwctl" run "$tmp/x.hef" --device mock --batch 8 --frames 20
 exit $bad

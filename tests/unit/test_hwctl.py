@@ -503,7 +503,12 @@ def build_and_firmware():
         hwctl_json("hef", "build", ONNX, "-o", out, "--contexts", "3", "--manifest",
                    os.path.join(TOP, "deploy/models/imu-motion.json"), "--calibrate",
                    os.path.join(TOP, "deploy/models/imu-motion.calib.json"))
-        equal(hwctl_json("hef", "check", out, "--arch", "8l")["contexts"], 3)
+        check = hwctl_json("hef", "check", out, "--device", "mock")
+        equal(check["n_contexts"], 3)
+        # Batches of 8, 8 and 4: replay must not wait for frames one by one.
+        record = os.path.join(d, "r.jsonl")
+        hwctl("run", out, "--device", "mock", "--batch", "8", "--frames", "20", "--record", record)
+        contains(hwctl("trace", "replay", record)[0], "60 transfers, taken as recorded")
         contains(hwctl("fw", "info", out, status=4)[1], "m.hef")
     contains(hwctl("fw", "info", "/no/such.bin", status=4)[1], "/no/such.bin")
 
