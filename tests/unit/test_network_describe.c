@@ -141,12 +141,52 @@ static void a_channel_used_by_two_contexts(void **state)
 	fake_free(f);
 }
 
+/* The list's address says whose the channel is: bits 63:32, and 31:16 beside the error byte. */
+static void a_channel_between_contexts(void **state)
+{
+	struct fake *f = fake_new();
+	struct hw_error err = {0};
+	char buf[400];
+	struct example e;
+	struct network *net;
+	uint64_t bus;
+
+	(void)state;
+	example_2(&e);
+	net = plan(&e, 2);
+	assert_ok(network_alloc(net, &f->be, &err), &err);
+	bus = net->internal[0].list.mem.bus;
+	for (unsigned int ch = 2; ch <= 17; ch += 15) {
+		f->vdma[CHIP_VDMA_HOST(ch) / 4 + 2] = (uint32_t)bus & 0xffff0000;
+		f->vdma[CHIP_VDMA_HOST(ch) / 4 + 3] = (uint32_t)(bus >> 32);
+	}
+	set_channel(f, 17, 12, 6);
+	network_describe_stall(net, &f->be, buf, sizeof(buf));
+	assert_non_null(strstr(buf, "stream between contexts inter of context 0 (vDMA channel 17): 6 of 12 "
+				    "descriptors written, 6 to a frame"));
+	assert_null(strstr(buf, "of context 1"));
+	/* closed at the end of context 0; context 1 reads the same list */
+	f->vdma[CHIP_VDMA_HOST(17) / 4] &= ~1u;
+	set_channel(f, 2, 11, 11);
+	network_describe_stall(net, &f->be, buf, sizeof(buf));
+	assert_non_null(strstr(buf, "stream between contexts inter of context 1 (vDMA channel 2): 11 of 11 "
+				    "descriptors read, 6 to a frame"));
+	assert_null(strstr(buf, "of context 0"));
+	/* the channel belongs to something else now */
+	f->vdma[CHIP_VDMA_HOST(2) / 4 + 2] += 0x10000;
+	network_describe_stall(net, &f->be, buf, sizeof(buf));
+	assert_null(strstr(buf, "between contexts"));
+	network_free(net, &f->be);
+	fake_free(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(actions_have_words),
 		cmocka_unit_test(a_starving_channel_is_named),
 		cmocka_unit_test(a_channel_used_by_two_contexts),
+		cmocka_unit_test(a_channel_between_contexts),
 	};
 
 	return cmocka_run_group_tests(tests, fill_data, NULL);
