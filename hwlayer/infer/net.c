@@ -325,6 +325,18 @@ err_memory:
 	return r;
 }
 
+static int no_group(const struct hef *hef, const char *name, struct hw_error *err)
+{
+	char names[300] = "";
+	size_t n = 0;
+
+	for (size_t i = 0; i < hef->n_groups && n < sizeof(names); i++)
+		n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", i ? ", " : "",
+				      hef->groups[i].name);
+	return hw_fail(err, -ENOENT, "the file has no network group %s%s%s", name ? name : "at all",
+		       n ? ", only " : "", names);
+}
+
 static int load_hef(struct hw_dev *dev, struct hef *hef, const struct hw_net_options *opt,
 		    struct hw_net **out, struct hw_error *err)
 {
@@ -335,8 +347,7 @@ static int load_hef(struct hw_dev *dev, struct hef *hef, const struct hw_net_opt
 
 	load.group = hef_find_group(hef, load.opt.name);
 	if (!load.group) {
-		r = hw_fail(err, -ENOENT, "the file has no network group %s",
-			    load.opt.name ? load.opt.name : "at all");
+		r = no_group(hef, load.opt.name, err);
 		hef_free(hef);
 		return r;
 	}

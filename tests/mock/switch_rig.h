@@ -273,4 +273,42 @@ static inline void is_dead(struct rig *rig, unsigned int which, int code, const 
 	assert_int_equal(once(rig, which, PATIENT_MS, NULL), code);
 }
 
+/* --------------------------------------------------------------------------------- gate */
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool reached, open;
+} gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+
+/* A callback that keeps the device's thread busy until it is told to go on. */
+static inline void hold_owner(int status, const struct hw_error *err, void *user)
+{
+	frame_done(status, err, user);
+	pthread_mutex_lock(&gate.lock);
+	gate.reached = true;
+	pthread_cond_broadcast(&gate.cond);
+	while (!gate.open)
+		pthread_cond_wait(&gate.cond, &gate.lock);
+	pthread_mutex_unlock(&gate.lock);
+}
+
+static inline void hold(struct rig *rig, unsigned int which)
+{
+	gate.reached = gate.open = false;
+	assert_int_equal(submit_as(rig, which, PATIENT_MS, hold_owner), 0);
+	pthread_mutex_lock(&gate.lock);
+	while (!gate.reached)
+		pthread_cond_wait(&gate.cond, &gate.lock);
+	pthread_mutex_unlock(&gate.lock);
+}
+
+static inline void let_go(void)
+{
+	pthread_mutex_lock(&gate.lock);
+	gate.open = true;
+	pthread_cond_broadcast(&gate.cond);
+	pthread_mutex_unlock(&gate.lock);
+}
+
 #endif

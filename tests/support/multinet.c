@@ -177,29 +177,58 @@ static void put_context(const struct multinet *m, unsigned int k, struct buf *co
 	pb_msg(core, 3, &context);
 }
 
-uint8_t *multinet_hef(const struct multinet *m, size_t *len)
+static void describe(const struct multinet *m, struct hefgen *g)
 {
 	const struct multinet_layer *l;
-	struct hefgen g;
 
-	hefgen_init(&g);
-	g.group = "multi";
-	g.omit = OMIT_CONTEXT | OMIT_SORTED | OMIT_CCW;
-	g.ccws = multinet_ccw(m, -1, 0);
-	g.ccws_len = ccw_offset(m, (int)m->n, 0);
-	put_ccws(m, -1, &g.at[AT_PRE_OPERATION]);
+	hefgen_init(g);
+	g->group = m->group ? m->group : "multi";
+	g->omit = OMIT_CONTEXT | OMIT_SORTED | OMIT_CCW;
+	g->ccws = multinet_ccw(m, -1, 0);
+	g->ccws_len = ccw_offset(m, (int)m->n, 0);
+	put_ccws(m, -1, &g->at[AT_PRE_OPERATION]);
 	if (m->run_asap) {
-		put_flow(&m->ctx[0], &g.at[AT_PRE_OPERATION]);
-		hefgen_extension(&g, false, RUN_ASAP, NULL);
+		put_flow(&m->ctx[0], &g->at[AT_PRE_OPERATION]);
+		hefgen_extension(g, false, RUN_ASAP, NULL);
 	}
 	for (unsigned int k = 0; k < m->n; k++)
-		put_context(m, k, &g.at[AT_CORE_OP]);
-	pb_uint(&g.at[AT_CORE_META], 5, MULTINET_CHANNELS);
+		put_context(m, k, &g->at[AT_CORE_OP]);
+	pb_uint(&g->at[AT_CORE_META], 5, MULTINET_CHANNELS);
 	for (size_t i = 0; (l = multinet_boundary(m, false, i)); i++)
-		pb_str(&g.at[AT_GROUP], 4, l->name);
-	hefgen_extension(&g, false, PADDED_DDR, NULL);
-	hefgen_extension(&g, false, DUAL_DIRECTION, NULL);
+		pb_str(&g->at[AT_GROUP], 4, l->name);
+	hefgen_extension(g, false, PADDED_DDR, NULL);
+	hefgen_extension(g, false, DUAL_DIRECTION, NULL);
+}
+
+uint8_t *multinet_hef(const struct multinet *m, size_t *len)
+{
+	struct hefgen g;
+
+	describe(m, &g);
 	return hefgen_file(&g, len);
+}
+
+/*
+ * Protobuf messages one behind the other are one: the groups of both.  They share the words, and of
+ * the headers, which come first and are short, one is enough.
+ */
+uint8_t *multinet_hef_of_two(const struct multinet *a, const struct multinet *b, size_t *len)
+{
+	struct hefgen one, two;
+	struct buf message = {0}, more = {0};
+	uint8_t *file;
+
+	describe(a, &one);
+	describe(b, &two);
+	hefgen_message(&one, &message);
+	hefgen_message(&two, &more);
+	buf_put(&message, more.ptr + 2 + more.ptr[1], more.len - 2 - more.ptr[1]);
+	buf_free(&more);
+	if (two.ccws_len < one.ccws_len)
+		two.ccws_len = one.ccws_len;
+	file = hefgen_wrap(&two, message.ptr, message.len, len);
+	buf_free(&message);
+	return file;
 }
 
 /* -------------------------------------------------------------------------------- the answer */

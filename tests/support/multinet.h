@@ -31,6 +31,7 @@ struct multinet_context {
 };
 
 struct multinet {
+	const char *group; /* NULL: "multi" */
 	uint32_t pre_ccw[MULTINET_CHANNELS];
 	size_t n;
 	struct multinet_context ctx[MULTINET_CONTEXTS];
@@ -47,6 +48,8 @@ void multinet_chain(struct multinet *m, size_t n);
 void multinet_branched(struct multinet *m);
 /* A whole file; free() it. */
 uint8_t *multinet_hef(const struct multinet *m, size_t *len);
+/* The same of two networks with groups of their own; @b is the file's default. */
+uint8_t *multinet_hef_of_two(const struct multinet *a, const struct multinet *b, size_t *len);
 /* Configuration bytes of channel @channel in context @context, -1: the preliminary one. */
 const uint8_t *multinet_ccw(const struct multinet *m, int context, unsigned int channel);
 /*
