@@ -264,6 +264,32 @@ static void a_model_answers_on_every_layout(void **state)
 static const struct wire plain_in = {"NHWC", 0, 0, C, 1, false};
 static const struct wire plain_out = {"NHWC", 0, 0, O, 1, false};
 
+/* The same model behind two networks whose frames look different; the order is each application's own. */
+static void several_networks_have_a_model_each(void **state)
+{
+	static const struct wire wide_out = {"NHWC", 0, 0, O, 2, false};
+	struct hw_dev *dev = open_with(make_onnx("both", false));
+	struct hw_error err = {0};
+	struct hw_net *narrow, *wide;
+	size_t len;
+	uint8_t *hef;
+
+	(void)state;
+	hef = make_hef(&plain_in, &plain_out, &len);
+	assert_ok(hw_net_load_mem(dev, hef, len, NULL, &narrow, &err), &err);
+	free(hef);
+	hef = make_hef(&plain_in, &wide_out, &len);
+	assert_ok(hw_net_load_mem(dev, hef, len, NULL, &wide, &err), &err);
+	free(hef);
+	for (int round = 0; round < 2; round++) {
+		check_frames(narrow, &plain_in, &plain_out);
+		check_frames(wide, &plain_in, &wide_out);
+	}
+	hw_net_free(narrow);
+	hw_net_free(wide);
+	hw_dev_close(dev);
+}
+
 /* The chip keeps a copy: the file is read while loading and not needed any more. */
 static void the_model_is_not_needed_after_loading(void **state)
 {
@@ -675,6 +701,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_model_answers_on_every_layout),
+		cmocka_unit_test(several_networks_have_a_model_each),
 		cmocka_unit_test(the_model_is_not_needed_after_loading),
 		cmocka_unit_test(own_networks_are_computed_whatever_was_ordered),
 		cmocka_unit_test(orders_that_cannot_be_followed_are_refused_at_open),
