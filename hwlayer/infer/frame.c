@@ -602,12 +602,16 @@ void infer_net_launch(struct hw_net *net, unsigned int n)
 static void describe_wait(const struct hw_net *net, char *why, size_t size)
 {
 	const struct hw_net *active = net->dev->active;
+	unsigned int queued;
 
-	if (active && active != net)
-		snprintf(why, size, "it waited for the chip, which network %s had", active->name);
-	else if (net->dynamic_batch > 1)
+	pthread_mutex_lock(&net->dev->lock);
+	queued = net->queued + 1; /* with the one that is told */
+	pthread_mutex_unlock(&net->dev->lock);
+	if (net->plan->op->n_contexts > 1 && queued < net->dynamic_batch)
 		snprintf(why, size, "it waited for a batch of %u frames to be complete",
 			 net->dynamic_batch);
+	else if (active && active != net)
+		snprintf(why, size, "it waited for the chip, which network %s had", active->name);
 	else
 		snprintf(why, size, "it waited for the frames before it");
 }

@@ -129,6 +129,7 @@ static int enable(struct hw_net *net, uint32_t batch, struct hw_error *err)
 static int give(struct hw_net *net, uint32_t batch, struct hw_error *err)
 {
 	struct hw_dev *dev = net->dev;
+	bool again = dev->active == net;
 	int r;
 
 	if (dev->active && dev->active->dead)
@@ -147,8 +148,10 @@ static int give(struct hw_net *net, uint32_t batch, struct hw_error *err)
 		goto err_chip;
 	/* From here on the chip may raise events about it. */
 	dev->active = net;
-	net->last_turn = ++dev->turns;
-	net->turn_frames = 0;
+	if (!again) {
+		net->last_turn = ++dev->turns;
+		net->turn_frames = 0;
+	}
 	infer_net_attach(net);
 	r = enable(net, batch, err);
 	if (r == 0)
@@ -200,14 +203,23 @@ struct demand {
 	unsigned int frames;   /* of that one */
 };
 
+/* A job that waits for the chip to be idle goes before all frames. */
+static bool held(const struct hw_dev *dev)
+{
+	const struct infer_job *job = dev->jobs;
+
+	while (job && !job->idle)
+		job = job->next;
+	return job;
+}
+
 /* At one moment: who submitted first is not told to wait for who came later. */
 static struct demand look(struct hw_dev *dev)
 {
 	struct demand d = {0};
 
 	pthread_mutex_lock(&dev->lock);
-	/* A job that waits for the chip to be idle goes first. */
-	for (struct hw_net *net = dev->jobs ? NULL : dev->nets; net; net = net->next) {
+	for (struct hw_net *net = held(dev) ? NULL : dev->nets; net; net = net->next) {
 		unsigned int n = ready(net);
 
 		if (net == dev->active) {

@@ -217,6 +217,7 @@ static void frames_wait_until_a_batch_is_complete(void **state)
 	for (unsigned int i = 0; i < 2; i++) {
 		assert_int_equal(mf[i].status, -ETIMEDOUT);
 		assert_int_equal(mf[i].calls, 1);
+		assert_non_null(strstr(mf[i].text, "a batch of 3 frames"));
 	}
 	assert_int_equal(hw_net_state(rig.net[MULTI], NULL), 0);
 	assert_story("enable 0/1");
