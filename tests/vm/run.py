@@ -36,6 +36,8 @@ VIRT = "virt,gic-version=3"
 VFIO = ["vfio", "vfio_iommu_type1", "vfio-pci"]
 
 PROGRAMS = ["boot", "boot_mmio", "dma_test", "infer", "vendor_hefs", "daemon"]
+# Where there is an IOMMU, or hailo_uio.
+BRINGUP = ["doctor", "bind"]
 TROUBLE = ["sigkill", "two_processes", "irq_lost", "iommu_fault", "function_reset", "unbind", "unplug"]
 # Checks in which the chip shall meet addresses that lead nowhere.
 STRAY = {"iommu_fault"}
@@ -49,11 +51,11 @@ GUEST_FILES = {
 CASES = {
     "x86-vtd": {
         "arch": "amd64", "kernel": "amd64", "options": VTD, "cmdline": "intel_iommu=on",
-        "modules": VFIO, "driver": "vfio-pci", "checks": ["model", "probe", *PROGRAMS, *TROUBLE],
+        "modules": VFIO, "driver": "vfio-pci", "checks": ["model", "probe", *PROGRAMS, *BRINGUP, *TROUBLE],
     },
     "arm64-smmu": {
         "arch": "arm64", "kernel": "arm64", "options": ["-machine", VIRT + ",iommu=smmuv3"],
-        "modules": VFIO, "driver": "vfio-pci", "checks": ["model", "probe", *PROGRAMS, *TROUBLE],
+        "modules": VFIO, "driver": "vfio-pci", "checks": ["model", "probe", *PROGRAMS, *BRINGUP, *TROUBLE],
     },
     "arm64-16k": {
         "arch": "arm64", "kernel": "arm64-16k", "options": ["-machine", VIRT],
@@ -62,7 +64,7 @@ CASES = {
     "x86-iommufd": {
         "arch": "amd64", "kernel": "amd64-6.12", "options": VTD, "cmdline": "intel_iommu=on",
         "built": "iommufd", "modules": ["iommufd", "vfio", "vfio-pci-core", "vfio-pci"],
-        "driver": "vfio-pci", "checks": ["model", *PROGRAMS, *TROUBLE],
+        "driver": "vfio-pci", "checks": ["model", *PROGRAMS, *BRINGUP, *TROUBLE],
     },
     "x86-noiommu": {
         "arch": "amd64", "kernel": "amd64", "options": Q35, "cmdline": "vfio.enable_unsafe_noiommu_mode=1",
