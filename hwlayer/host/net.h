@@ -95,4 +95,7 @@ int host_net_feed(struct host_net *net, size_t stream, const void *data, size_t 
 int host_net_collect(struct host_net *net, const void *const *streams, void *const *user,
 		     struct hw_error *err);
 
+/* As if a frame had been collected: what was fed of it is dropped. */
+void host_net_forget(struct host_net *net);
+
 #endif

@@ -378,6 +378,14 @@ static int take_frames(struct host_net *net, const void *const *streams, struct 
 	return 0;
 }
 
+void host_net_forget(struct host_net *net)
+{
+	for (size_t i = 0; i < net->n_out_streams; i++) {
+		if (net->out_streams[i]->has_nms)
+			host_chip_nms_begin(&net->nms[i]);
+	}
+}
+
 int host_net_collect(struct host_net *net, const void *const *streams, void *const *user,
 		     struct hw_error *err)
 {
@@ -389,9 +397,6 @@ int host_net_collect(struct host_net *net, const void *const *streams, void *con
 			hw_fail(err, r, "no memory for the detections of \"%.100s\"",
 				net->outputs[i].info.name);
 	}
-	for (size_t i = 0; i < net->n_out_streams; i++) {
-		if (net->out_streams[i]->has_nms)
-			host_chip_nms_begin(&net->nms[i]);
-	}
+	host_net_forget(net);
 	return r;
 }

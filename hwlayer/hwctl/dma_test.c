@@ -185,6 +185,14 @@ static int prepare(struct test *t, struct hw_error *err)
 {
 	int r;
 
+	/* Its counting is by frames. */
+	for (size_t i = 0; i < t->net->n_outputs; i++) {
+		if (t->net->outputs[i].pieces)
+			return hw_fail(err, -ENOTSUP,
+				       "dma-test counts transfers by frames, and \"%s\" sends as many for a "
+				       "frame as it has boxes; use stress",
+				       t->net->outputs[i].stream->layer->name);
+	}
 	t->in = hw_net_inputs(t->net, &t->n_in);
 	t->out = hw_net_outputs(t->net, &t->n_out);
 	snprintf(t->function, sizeof(t->function), "%s", hw_net_function(t->net));

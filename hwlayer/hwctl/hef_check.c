@@ -160,7 +160,7 @@ static uint64_t list_bytes(uint32_t count)
 static void add_stream(struct memory *m, const struct network_stream *s)
 {
 	m->lists += list_bytes(s->count);
-	m->frames += infer_slot_bytes(s) * m->slots;
+	m->frames += infer_slot_bytes(s) * (hef_nms_in_pieces(s->layer) ? infer_piece_count(s) : m->slots);
 }
 
 static void count_memory(const struct network *plan, uint32_t in_flight, struct memory *m)

@@ -343,6 +343,14 @@ static void channel_failed(struct hw_net *net, const struct infer_stream *s, int
 		infer_net_kill(net, r, INFER_GONE);
 		return;
 	}
+	if (r == -EBADMSG) {
+		snprintf(text, sizeof(text),
+			 "the chip's NMS %s delivers more boxes of a class than there can be, so nobody "
+			 "knows where a frame ends; load the network again",
+			 s->stream->layer->name);
+		infer_net_kill(net, -EIO, text);
+		return;
+	}
 	vdma_channel_describe(net->dev->be, s->channel.index, regs, sizeof(regs));
 	snprintf(text, sizeof(text), "%s %s: %s (%s)", direction(s), s->stream->layer->name,
 		 channel_trouble(net, r), regs);
@@ -351,8 +359,9 @@ static void channel_failed(struct hw_net *net, const struct infer_stream *s, int
 
 static int launch_stream(struct hw_net *net, struct infer_stream *s, struct infer_slot *slot)
 {
-	int r = vdma_channel_launch(&s->channel, s->mem.bus + infer_slot_offset(s, slot->index),
-				    s->stream->transfer, slot);
+	int r = s->pieces ? infer_pieces_launch(s)
+			  : vdma_channel_launch(&s->channel, s->mem.bus + infer_slot_offset(s, slot->index),
+						s->stream->transfer, slot);
 
 	if (r < 0)
 		channel_failed(net, s, r);
@@ -391,6 +400,9 @@ static int collect(struct hw_net *net, const struct infer_slot *slot, struct hw_
 		const struct infer_stream *s = &net->outputs[i];
 		size_t off = infer_slot_offset(s, slot->index);
 
+		frames[s->index] = NULL;
+		if (s->pieces)
+			continue; /* host_net has them already */
 		backend_dma_sync(net->dev->be, &s->mem, off, s->stream->transfer, false);
 		frames[s->index] = (uint8_t *)s->mem.virt + off;
 	}
@@ -400,8 +412,14 @@ static int collect(struct hw_net *net, const struct infer_slot *slot, struct hw_
 static void finish(struct hw_net *net, struct infer_slot *slot)
 {
 	struct hw_error err;
-	int r = slot->answered ? 0 : collect(net, slot, &err);
+	int r = 0;
 
+	if (slot->answered)
+		host_net_forget(net->host);
+	else
+		r = collect(net, slot, &err);
+	for (size_t i = 0; i < net->n_outputs; i++)
+		net->outputs[i].whole = false;
 	net->order_first = (net->order_first + 1) % ARRAY_SIZE(net->by_order);
 	net->order_count--;
 	if (!net->order_count) {
@@ -444,6 +462,16 @@ static int reap_stream(struct hw_net *net, struct infer_stream *s)
 
 	if (!s->channel.fifo_count)
 		return 0;
+	if (s->pieces) {
+		bool whole = s->whole;
+
+		n = infer_pieces_reap(net, s);
+		if (s->whole && !whole)
+			oldest(net)->pending--;
+		if (n > 0)
+			net->progress_ns = util_now_ns();
+		return n;
+	}
 	n = vdma_channel_reap(&s->channel, tokens, ARRAY_SIZE(tokens));
 	for (int i = 0; i < n; i++) {
 		begun(tokens[i]);
@@ -456,27 +484,43 @@ static int reap_stream(struct hw_net *net, struct infer_stream *s)
 	return n;
 }
 
-static void reap(struct hw_net *net, uint32_t channels)
+/* true: frames were finished, and pieces of the next one may have come already */
+static bool reap_once(struct hw_net *net, uint32_t channels, bool pieces_only)
 {
 	const struct infer_stream *failed = NULL;
 	struct infer_slot *slot;
+	bool pieces = false;
 	int r = 0;
 
 	for (size_t i = 0; i < net->n_inputs + net->n_outputs; i++) {
 		struct infer_stream *s =
 			i < net->n_inputs ? &net->inputs[i] : &net->outputs[i - net->n_inputs];
-		int n = channels & BIT(s->channel.index) ? reap_stream(net, s) : 0;
+		bool skip = pieces_only ? !s->pieces : !(channels & BIT(s->channel.index));
+		int n = skip ? 0 : reap_stream(net, s);
 
+		pieces |= s->pieces != 0;
 		if (n < 0 && !failed) {
 			failed = s;
 			r = n;
 		}
 	}
 	/* What was finished before a channel failed is not lost. */
-	while ((slot = oldest(net)) && !slot->pending)
+	for (slot = oldest(net); slot && !slot->pending; slot = oldest(net)) {
 		finish(net, slot);
+		if (pieces && !failed)
+			return true;
+	}
 	if (failed)
 		channel_failed(net, failed, r);
+	return false;
+}
+
+static void reap(struct hw_net *net, uint32_t channels)
+{
+	bool again = reap_once(net, channels, false);
+
+	while (again && !net->dead)
+		again = reap_once(net, 0, true);
 }
 
 /* The first stream that frame @slot waits for; inputs come first, since outputs wait for them. */
@@ -486,7 +530,9 @@ static const struct infer_stream *waits_for(const struct hw_net *net, const stru
 		const struct infer_stream *s =
 			i < net->n_inputs ? &net->inputs[i] : &net->outputs[i - net->n_inputs];
 
-		if (s->channel.fifo_count && s->channel.fifo[s->channel.fifo_first].token == slot)
+		if (s->pieces ? !s->whole
+			      : s->channel.fifo_count &&
+					s->channel.fifo[s->channel.fifo_first].token == slot)
 			return s;
 	}
 	return NULL;

@@ -62,8 +62,11 @@ struct infer_stream {
 	struct network_stream *stream;
 	size_t index;                /* of it, among the network's inputs or outputs in the file's order */
 	struct vdma_channel channel;
-	struct backend_dma mem;      /* all slots, one after another */
+	struct backend_dma mem;      /* all slots (or pieces), one after another */
 	size_t guard, stride;
+	size_t pieces;               /* 0; or buffers of one transfer each, where frames come in pieces */
+	unsigned int first_piece;    /* the one that comes back next */
+	bool whole;                  /* all pieces of the oldest frame are there */
 };
 
 /* Where a slot's frame is in mem. */
@@ -149,6 +152,14 @@ int infer_check_streams(const struct host_net *host, const struct network *plan,
 size_t infer_slot_bytes(const struct network_stream *s);
 /* As many frames as wanted (0: 8) and every ring and FIFO can hold (protocol 6.3, 6.5). */
 size_t infer_slot_count(const struct network *plan, uint32_t wanted);
+
+/* pieces.c, owner thread only, except the first */
+/* Buffers for a stream whose frames come in pieces: as many as its descriptor list takes. */
+size_t infer_piece_count(const struct network_stream *s);
+/* Queue all buffers that are not; as vdma_channel_launch(). */
+int infer_pieces_launch(struct infer_stream *s);
+/* Take what came for the oldest frame.  How many transfers, or as vdma_channel_reap(); -EBADMSG */
+int infer_pieces_reap(struct hw_net *net, struct infer_stream *s);
 
 /* apps.c, owner thread only */
 void infer_apps_booted(struct hw_dev *dev);  /* the chip has been started anew */

@@ -77,6 +77,7 @@ static void init_stream(struct infer_stream *s, struct network_stream *stream, s
 	s->index = index;
 	s->guard = guard;
 	s->stride = infer_slot_bytes(stream) + guard;
+	s->pieces = hef_nms_in_pieces(stream->layer) ? infer_piece_count(stream) : 0;
 }
 
 /* What its user hands in and gets; both sides list streams in the same order. */
@@ -112,16 +113,8 @@ int infer_check_streams(const struct host_net *host, const struct network *plan,
 
 	for (size_t i = 0; same && i < plan->n_inputs; i++)
 		same = host->in_streams[i] == plan->inputs[i].layer;
-	for (size_t i = 0; same && i < plan->n_outputs; i++) {
-		const struct hef_layer *l = plan->outputs[i].layer;
-
-		same = host->out_streams[i] == l;
-		if (same && hef_nms_in_pieces(l))
-			return hw_fail(err, -ENOTSUP,
-				       "the NMS on the chip \"%s\" delivers its boxes in several transfers for "
-				       "a frame, which this version cannot receive",
-				       l->name);
-	}
+	for (size_t i = 0; same && i < plan->n_outputs; i++)
+		same = host->out_streams[i] == plan->outputs[i].layer;
 	return same ? 0 : hw_fail(err, -ENOTSUP, "the network has streams that no user could fill");
 }
 
@@ -162,7 +155,7 @@ size_t infer_slot_count(const struct network *plan, uint32_t wanted)
 			i < plan->n_inputs ? &plan->inputs[i] : &plan->outputs[i - plan->n_inputs];
 		size_t room = (s->count - 1) / ceil_div(s->transfer, s->page);
 
-		if (n > room)
+		if (n > room && !hef_nms_in_pieces(s->layer))
 			n = room;
 	}
 	return n;
@@ -192,7 +185,7 @@ static int alloc_slots(struct hw_net *net, uint32_t wanted, struct hw_error *err
 	for (size_t i = 0; i < net->n_inputs + net->n_outputs; i++) {
 		struct infer_stream *s =
 			i < net->n_inputs ? &net->inputs[i] : &net->outputs[i - net->n_inputs];
-		size_t size = infer_slot_offset(s, (unsigned int)net->n_slots);
+		size_t size = infer_slot_offset(s, (unsigned int)(s->pieces ? s->pieces : net->n_slots));
 		int r = backend_dma_alloc(net->dev->be, size, SLOT_ALIGN, &s->mem);
 
 		if (r < 0)

@@ -349,10 +349,13 @@ static int run_microcode(struct sim_function *fn, struct sim_run *run)
 	if (fn->nparts == 1 && !run->rows_in.n) {
 		if (fn->onnx)
 			return standin_run(fn->onnx, run->core_in, run->core_out);
-		for (unsigned int i = 0; i < run->to.n; i++)
-			pattern_fixed(run->to.s[i]->frame, run->to.s[i]->bytes, fn->frame,
-				      run->to.s[i]->ch);
-		return 0;
+		for (unsigned int i = 0; i < run->to.n && r == 0; i++) {
+			r = sim_nms_answer(run, run->to.s[i], fn->frame);
+			if (r == 0 && !run->to.s[i]->total)
+				pattern_fixed(run->to.s[i]->frame, run->to.s[i]->bytes, fn->frame,
+					      run->to.s[i]->ch);
+		}
+		return r;
 	}
 	for (unsigned int i = 0; i < run->to.n; i++)
 		boundary_out |= run->to.s[i]->kind == SIM_BOUNDARY;

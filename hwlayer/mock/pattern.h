@@ -36,4 +36,11 @@ uint64_t pattern_digest(const struct pattern_config *config, struct pattern_inpu
 /* Byte i of stream s: byte i % 8 of mix(digest + 256 (i / 8) + s), see pattern.c. */
 void pattern_chained(uint8_t *out, size_t bytes, uint64_t digest, uint8_t stream);
 
+/*
+ * NMS: how many boxes section @section (a class of a chunk) of frame @frame has, and the @i-th of them.
+ * At most two, and one less than @burst where that is more than one.
+ */
+uint32_t pattern_boxes(uint32_t frame, uint32_t section, uint32_t burst);
+uint64_t pattern_box(uint32_t frame, uint32_t section, uint32_t i);
+
 #endif

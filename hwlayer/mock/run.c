@@ -458,6 +458,11 @@ static enum outcome execute(struct mock_chip *chip, struct sim_run *run, const s
 		return wait_stream(chip, run, act->p, 3);
 	case FW_ACT_WAIT_FOR_DMA_IDLE:
 		return wait_stream(chip, run, act->p, 2);
+	case FW_ACT_ENABLE_NMS:
+		run->nms.classes = get_le16(act->p + 2);
+		run->nms.burst = get_le16(act->p + 4);
+		run->nms.chunks = act->p[6];
+		return DONE;
 	case FW_ACT_LCU_INTERRUPT:
 	case FW_ACT_WAIT_FOR_NMS:
 		return batch_left(run) ? STREAM : DONE;

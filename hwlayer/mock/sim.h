@@ -152,6 +152,7 @@ struct sim_stream {
 	uint8_t peer;		 /* DDR input: channel of its output */
 	uint8_t *frame;
 	size_t bytes; /* of @frame: the pattern, or all rows */
+	size_t total; /* of this frame, when it is boxes of an NMS; else 0: the pattern */
 	size_t have;  /* bytes of the frame that have moved */
 	int port;     /* of the core, -1 none */
 };
@@ -190,6 +191,10 @@ struct sim_run {
 	struct sim_set rows_out, rows_in;      /* DDR, pair by pair */
 	int8_t cfg_stream[CHIP_VDMA_CHANNELS]; /* config stream attached to a channel, -1 none */
 	uint32_t cfg_pattern[CHIP_VDMA_CHANNELS];
+	struct {
+		uint16_t classes, burst;
+		uint8_t chunks;
+	} nms; /* what ENABLE_NMS said; no classes: there was none */
 	struct sim_function *fn;
 	uint8_t *stage;
 	const uint8_t *core_in[CHIP_VDMA_CHANNELS];
@@ -419,5 +424,8 @@ int sim_chan_move(struct mock_chip *chip, unsigned int ch, uint8_t *data, size_t
 		  size_t *moved);
 /* D2H: 1: the available descriptors hold a frame of exactly @bytes, 0: not yet; errors as above. */
 int sim_chan_room(struct mock_chip *chip, unsigned int ch, size_t bytes);
+
+/* nms.c: boxes as the answer on an output of an NMS; 0 with s->total 0: it is none.  -ENOMEM */
+int sim_nms_answer(const struct sim_run *run, struct sim_stream *s, uint32_t frame);
 
 #endif

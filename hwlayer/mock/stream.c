@@ -262,9 +262,11 @@ static bool deliver(struct mock_chip *chip, struct sim_run *run)
 	for (unsigned int i = 0; i < run->to.n; i++) {
 		struct sim_stream *s = run->to.s[i];
 
-		while (s->have < s->pattern) {
+		size_t total = s->total ? s->total : s->pattern;
+
+		while (s->have < total) {
 			size_t bytes;
-			int n = sim_chan_move(chip, s->ch, s->frame + s->have, s->pattern - s->have,
+			int n = sim_chan_move(chip, s->ch, s->frame + s->have, total - s->have,
 					      UINT32_MAX, &bytes);
 
 			if (n == -EIO)
