@@ -4,6 +4,7 @@
 #   make check      all tests; last line "N passed, N failed, N skipped"
 #   make vm-check   real kernels in virtual machines, the x86-64 case; vm-check-all: every case
 #   make bench      figures of speed (no assertions)
+#   make fuzz       the fuzzers (clang's libFuzzer); make fuzz-check: FUZZ_SECONDS of each
 #   make run        the daemon on the software chip with the default model
 #   make install    DESTDIR=, PREFIX=, LIBDIR=
 #   make kmod       the kernel module hailo_uio; KDIR= of another kernel than the one that runs
@@ -25,6 +26,7 @@ SHARED ?= $(abspath ../shared)
 VERSION := 0.1.0
 
 Q := $(if $(filter 1,$(V)),,@)
+comma := ,
 say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
 PKGS_LIB := libcjson libprotobuf-c libxxhash zlib libcrypto libpci
@@ -48,6 +50,8 @@ WARN += $(if $(findstring clang,$(CC)),,-Wno-format-truncation)
 ALL_CFLAGS = -std=gnu11 $(WARN) -ffp-contract=off -fno-math-errno -pthread $(CFLAGS) $(SAN_FLAGS)
 ifeq ($(SAN),1)
 SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+else ifeq ($(SAN),fuzz)
+SAN_FLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 else ifeq ($(SAN),thread)
 SAN_FLAGS := -fsanitize=thread -fno-omit-frame-pointer
 endif
@@ -144,6 +148,50 @@ vm-check: vm-programs
 vm-check-all:
 	$(Q)$(MAKE) --no-print-directory vm-check VM=
 
+# ------------------------------------------------------------------ fuzzers
+# Everything they are made of is built again, with clang and SAN=fuzz, in $(O)/fuzz.
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SECONDS ?= 30
+FUZZ_ENV = OUT='$(abspath $(O)/fuzz)' FUZZERS='$(FUZZERS)'
+
+fuzz:
+	$(Q)$(MAKE) O=$(O)/fuzz CC=clang SAN=fuzz fuzz-bins
+
+fuzz-check: fuzz
+	$(Q)$(FUZZ_ENV) tests/fuzz/run.sh check $(FUZZ_SECONDS)
+
+.PHONY: fuzz fuzz-check fuzz-bins fuzz-seeds
+fuzz-bins: $(FUZZERS:%=$(O)/fuzz_%)
+
+FUZZ_SUPPORT := $(patsubst %,$(O)/tests/support/%.o,hefgen fakechip support) $(O)/tests/fuzz/pbmutate.o \
+	$(O)/hwlayer/hwctl/hef_json.o
+$(O)/tests/fuzz/%.o: CPPFLAGS += -Itests
+# What is not tested needs no coverage.
+$(O)/tests/%: SAN_FLAGS := $(subst fuzzer-no-link$(comma),,$(SAN_FLAGS))
+
+$(O)/fuzz_%: $(O)/tests/fuzz/fuzz_%.o $(FUZZ_SUPPORT) $(LIB)
+	$(call say,FUZZ,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $< $(FUZZ_SUPPORT) $(LIB) \
+		$(shell pkg-config --libs $(PKGS_TEST)) $(LIBS)
+
+# What the unit tests give to the readers, as first seeds in $(O)/fuzz/seeds.
+# Not of the models that Debian ships (test_onnx_node): these are not ours.
+SEED_TESTS := $(filter-out %/test_onnx_node.c,$(wildcard $(patsubst %,tests/unit/test_%*.c,hef_ network_ onnx_ \
+	chip_ event_)))
+SEED_BINS := $(SEED_TESTS:tests/unit/%.c=$(O)/seed/%)
+SEED_WRAP := $(patsubst %,-Wl$(comma)--wrap=%,hef_parse onnx_parse chip_reply_decode chip_event_decode)
+
+$(O)/seed/%: tests/unit/%.c $(O)/tests/fuzz/collect.o $(TEST_SUPPORT) $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -Itests $(ALL_CFLAGS) -Wno-missing-prototypes $(LDFLAGS) $(SEED_WRAP) -o $@ $< \
+		$(O)/tests/fuzz/collect.o $(TEST_SUPPORT) $(LIB) $(shell pkg-config --libs $(PKGS_TEST)) $(LIBS)
+
+fuzz-seeds: $(SEED_BINS) $(O)/tests/fuzz/seeds
+	$(Q)mkdir -p $(FUZZERS:%=$(O)/fuzz/seeds/%)
+	$(Q)$(O)/tests/fuzz/seeds $(O)/fuzz/seeds/onnx
+	$(Q)for t in $(SEED_BINS); do CI=false FUZZ_SEEDS=$(abspath $(O)/fuzz/seeds) TOP='$(CURDIR)' \
+		OUT='$(abspath $(O))' HAILO_SHARED=/nonexistent $$t >/dev/null 2>&1 || echo "$$t: failed"; done
+
 BENCH_BINS := $(patsubst %.c,$(O)/%,$(wildcard tests/bench/bench_*.c))
 bench: all $(BENCH_BINS)
 	$(Q)for b in $(BENCH_BINS); do $(TEST_ENV) $$b || exit 1; done
@@ -230,4 +278,4 @@ clean:
 .SECONDARY:
 .DELETE_ON_ERROR:
 
--include $(LIB_OBJS:.o=.d) $(HWCTL_OBJS:.o=.d) $(DAEMON_OBJS:.o=.d) $(TEST_SUPPORT:.o=.d) $(TEST_BINS:=.d)
+-include $(wildcard $(O)/tests/fuzz/*.d) $(LIB_OBJS:.o=.d) $(HWCTL_OBJS:.o=.d) $(DAEMON_OBJS:.o=.d) $(TEST_SUPPORT:.o=.d) $(TEST_BINS:=.d)
