@@ -39,8 +39,11 @@ static int put_piece(struct network_config *c, const struct network_piece *p)
 	int r;
 
 	for (size_t i = 0; i < p->ccw->n_pieces; i++) {
-		memcpy(at, p->ccw->pieces[i].ptr, p->ccw->pieces[i].len);
-		at += p->ccw->pieces[i].len;
+		const struct span *piece = &p->ccw->pieces[i];
+
+		if (piece->len) /* an empty one may be nowhere */
+			memcpy(at, piece->ptr, piece->len);
+		at += piece->len;
 	}
 	r = vdma_desc_program(vdma_list_descs(&c->list), c->count, false, c->page, p->first_desc,
 			      c->buffer.bus + off, p->bytes, CHIP_DESC_LAST_DEVICE);

@@ -10,8 +10,12 @@
 #include "onnx/internal.h"
 
 #define MAX_FILE ((size_t)1 << 30)
-/* A few numbers can broadcast to gigabytes: beyond this, what is constant is left to the run. */
-#define FOLD_BYTES ((size_t)256 << 20)
+/*
+ * A few numbers can broadcast to gigabytes, or be multiplied for hours: beyond these, what is
+ * constant is left to the run.  Larger files have more to fold.
+ */
+#define FOLD_BYTES(file) (((size_t)16 << 20) + 2 * (file))
+#define FOLD_STEPS 2e8
 
 struct reader {
 	const Onnx__GraphProto *p;
@@ -19,6 +23,7 @@ struct reader {
 	int *table;        /* open addressing by name: value index + 1, 0 is free */
 	size_t table_mask;
 	size_t fold_left;
+	double steps_left;
 	struct hw_error *err;
 };
 
@@ -346,26 +351,51 @@ static int connect(struct reader *r, const Onnx__NodeProto *p, struct onnx_node 
 	return 0;
 }
 
-static bool foldable(const struct reader *r, const struct onnx_op *op, const struct onnx_ctx *c)
+/* Steps for one element of the output, at most: where it is not a handful. */
+static double steps_each(const struct onnx_op *op, const struct onnx_ctx *c)
+{
+	const struct onnx_tensor *a = c->in[0];
+	const struct onnx_window *w = &c->p.pool.w;
+	double steps = 1;
+
+	if (op->run == onnx_conv_run)
+		return (double)c->in[1]->elements / (double)(c->in[1]->dim[0] ? c->in[1]->dim[0] : 1);
+	if (op->run == onnx_matmul_run)
+		return (double)a->dim[a->rank - 1];
+	if (op->run == onnx_gemm_run)
+		return (double)(a->dim[0] > a->dim[1] ? a->dim[0] : a->dim[1]);
+	for (int i = 0; op->run == onnx_window_pool_run && i < ONNX_SPATIAL_MAX; i++)
+		steps *= (double)(w->kernel[i] < w->in[i] ? w->kernel[i] : w->in[i]);
+	return steps;
+}
+
+static bool foldable(struct reader *r, const struct onnx_op *op, const struct onnx_ctx *c)
 {
 	size_t bytes = 0;
+	double steps = 0;
 
 	for (size_t i = 0; i < c->n_in; i++)
 		if (c->in[i] && !c->in[i]->constant && !op->shape_only)
 			return false;
-	for (size_t i = 0; i < c->n_out; i++)
+	for (size_t i = 0; i < c->n_in && !op->shape_only; i++)
+		steps += c->in[i] ? (double)c->in[i]->elements : 0;
+	for (size_t i = 0; i < c->n_out; i++) {
 		bytes += onnx_tensor_bytes(c->out[i]);
-	return bytes <= r->fold_left && c->scratch_len <= r->fold_left;
+		steps += (double)c->out[i]->elements * steps_each(op, c);
+	}
+	if (bytes > r->fold_left || c->scratch_len > r->fold_left || steps > r->steps_left)
+		return false;
+	r->fold_left -= bytes;
+	r->steps_left -= steps;
+	return true;
 }
 
 static int fold(struct reader *r, const struct onnx_op *op, struct onnx_ctx *c)
 {
 	int ret = 0;
 
-	for (size_t i = 0; i < c->n_out && !ret; i++) {
+	for (size_t i = 0; i < c->n_out && !ret; i++)
 		ret = onnx_tensor_alloc(c->out[i]);
-		r->fold_left -= onnx_tensor_bytes(c->out[i]);
-	}
 	c->scratch = ret ? NULL : malloc(c->scratch_len + 1);
 	if (!c->scratch)
 		return hw_fail(r->err, -ENOMEM, "no memory");
@@ -510,7 +540,8 @@ static int read_graph(struct reader *r)
 int onnx_parse(struct span model, struct onnx_graph **out, struct hw_error *err)
 {
 	struct hw_error local = {0};
-	struct reader r = {.fold_left = FOLD_BYTES, .err = err ? err : &local};
+	struct reader r = {.fold_left = FOLD_BYTES(model.len), .steps_left = FOLD_STEPS,
+			   .err = err ? err : &local};
 	Onnx__ModelProto *m;
 	int ret = onnx_scan(model, r.err);
 
