@@ -260,8 +260,9 @@ static int parse_image(struct parse *p)
 {
 	struct hef *hef = p->hef;
 	struct container box;
-	const char *why = NULL;
+	struct buf joined = {0};
 	ProtoHEFHef *msg;
+	struct wire w;
 	int r;
 
 	r = container_open(p, hef->image, hef->image_len, &box);
@@ -270,11 +271,19 @@ static int parse_image(struct parse *p)
 	hef->version = box.version;
 	memcpy(hef->digest, box.digest, sizeof(hef->digest));
 	p->ccws = box.ccws;
-	r = wire_check(&proto_hefhef__descriptor, box.message, &why);
+	r = wire_check(&proto_hefhef__descriptor, box.message, &w);
 	if (r < 0)
-		return parse_refuse(p, r == -ENOTSUP ? HEF_NOT_SUPPORTED : HEF_FILE_CORRUPTED,
-				    "the message inside cannot be read: %s", why);
+		return parse_refuse(p, HEF_FILE_CORRUPTED, "the message inside cannot be read: %s", w.why);
+	if (w.split) {
+		wire_join(&proto_hefhef__descriptor, box.message, &joined);
+		if (joined.failed) {
+			buf_free(&joined);
+			return parse_nomem(p);
+		}
+		box.message = (struct span){joined.ptr, joined.len};
+	}
 	msg = proto_hefhef__unpack(NULL, box.message.len, box.message.ptr);
+	buf_free(&joined);
 	if (!msg)
 		return parse_refuse(p, HEF_FILE_CORRUPTED,
 				    "the message inside cannot be decoded (or memory ran out)");

@@ -56,8 +56,16 @@ struct container {
 
 int container_open(struct parse *p, const uint8_t *image, size_t len, struct container *out);
 
-/* wire.c: what protobuf-c does not check; -ENOTSUP for valid encodings it would get wrong */
-int wire_check(const ProtobufCMessageDescriptor *desc, struct span in, const char **why);
+/* wire.c: what protobuf-c does not check, and valid encodings that it would get wrong */
+struct wire {
+	const char *why; /* of a refusal */
+	size_t messages;
+	bool split;      /* a singular sub-message comes in several parts: wire_join() */
+};
+
+int wire_check(const ProtobufCMessageDescriptor *desc, struct span in, struct wire *w);
+/* Append checked @in with all such parts joined; @out->failed when memory runs out. */
+void wire_join(const ProtobufCMessageDescriptor *desc, struct span in, struct buf *out);
 
 /* parse_group.c */
 int parse_groups(struct parse *p, const ProtoHEFHef *msg);

@@ -152,7 +152,9 @@ static void put_edge(struct hefgen *g, struct buf *meta, bool input)
 	snprintf(name, sizeof(name), "n/%s", input ? "in" : "out");
 	pb_str(&info, 1, name);
 	pb_msg(&info, 2, &base);
-	pb_msg(&info, 3, &numeric);
+	if (!(g->omit & OMIT_NUMERIC))
+		pb_msg(&info, 3, &numeric);
+	buf_free(&numeric);
 	append(g, input ? AT_IN_INFO : AT_OUT_INFO, &info);
 
 	if (!input)
@@ -203,7 +205,9 @@ static void put_core(struct hefgen *g, struct buf *core)
 	append(g, AT_PRE_OPERATION, &operation);
 	pb_msg(&pre, 1, &operation);
 	append(g, AT_PRELIMINARY, &pre);
-	pb_msg(core, 2, &pre);
+	if (!(g->omit & OMIT_PRELIMINARY))
+		pb_msg(core, 2, &pre);
+	buf_free(&pre);
 	if (!(g->omit & OMIT_CONTEXT))
 		put_context(g, core);
 	append(g, AT_CORE_OP, core);
@@ -240,7 +244,9 @@ void hefgen_message(struct hefgen *g, struct buf *hef)
 	if (!(g->omit & OMIT_HEADER_VERSION))
 		pb_uint(&header, 4, 1);
 	append(g, AT_HEADER, &header);
-	pb_msg(hef, 1, &header);
+	if (!(g->omit & OMIT_HEADER))
+		pb_msg(hef, 1, &header);
+	buf_free(&header);
 	if (!(g->omit & OMIT_GROUP))
 		put_group(g, hef);
 	if (!g->legacy && !(g->omit & OMIT_NET_FLOW)) {

@@ -67,6 +67,9 @@ enum hefgen_omit {
 	OMIT_OUTPUT = 1 << 11,
 	OMIT_CCW = 1 << 12,     /* the configuration word of the preliminary operation */
 	OMIT_FLOW = 1 << 13,    /* allow_input_dataflow of the context */
+	OMIT_HEADER = 1 << 14,
+	OMIT_PRELIMINARY = 1 << 15,
+	OMIT_NUMERIC = 1 << 16, /* of both layers */
 };
 
 struct hefgen {

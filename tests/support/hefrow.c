@@ -70,6 +70,17 @@ void hefrow_edge(struct buf *meta, const char *name, bool input, uint32_t sys, u
 	pb_msg(meta, 2, &e);
 }
 
+struct hef *hefrow_parse(struct hefgen *g)
+{
+	struct hw_error err = {0};
+	struct hef *hef = NULL;
+	size_t len;
+	uint8_t *image = hefgen_file(g, &len);
+
+	assert_ok(hef_parse(image, len, &hef, NULL, &err), &err);
+	return hef;
+}
+
 void hefrow_check(const struct hefrow *rows, size_t n)
 {
 	int bad = 0;

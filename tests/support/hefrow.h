@@ -36,6 +36,9 @@ struct hefrow {
 /* Parse each row's file; the test fails after all of them, naming those that end otherwise. */
 void hefrow_check(const struct hefrow *rows, size_t n);
 
+/* The model of a finished @g, which is used up; the test fails if it is refused. */
+struct hef *hefrow_parse(struct hefgen *g);
+
 /*
  * A boundary layer of 1x1x16 NC bytes, as an edge layer of the context metadata @meta.  @pad 0:
  * none; @more: fields behind those of its base.

@@ -3,7 +3,7 @@
 #include "support/support.h"
 
 #include "hef/hef.h"
-#include "support/hefgen.h"
+#include "support/hefrow.h"
 
 /* A.1, byte for byte from the specification */
 static const char smallest[] =
@@ -271,7 +271,9 @@ static void broken_messages(void **state)
 		{"NUL in a name", "0a041a026100", HEF_FILE_CORRUPTED, -EBADMSG},
 		{"good UTF-8, then version 0", "0a0b1a09c3a9e282acf09f9880", HEF_NOT_SUPPORTED,
 		 -ENOTSUP},
-		{"header twice", "0a02080a0a022001", HEF_NOT_SUPPORTED, -ENOTSUP},
+		{"the header in two parts", "0a0208010a0220012a02081a", HEF_OK, 0},
+		{"the header in two parts, no version", "0a0208010a0220002a02081a", HEF_NOT_SUPPORTED,
+		 -ENOTSUP},
 		{"unknown fields are skipped", "0a04080120012a02081af8ff0705fdff0701020304",
 		 HEF_OK, 0},
 		{"B.69: no network group", "0a04080120012a02081a", HEF_OK, 0},
@@ -289,6 +291,91 @@ static void broken_messages(void **state)
 		free(msg);
 		expect(image, len, rows[i].status, rows[i].code, rows[i].what);
 	}
+}
+
+/* 2.1: of a singular message in several parts all fields count, the last of each; lists go on. */
+static void messages_in_parts_are_merged(void **state)
+{
+	struct buf part = {0}, sub = {0}, base = {0};
+	const struct hef_core_op *op;
+	const struct hef_layer *l;
+	struct hefgen g;
+	struct hef *hef;
+
+	(void)state;
+	hefgen_init(&g);
+	pb_uint(&base, 8, 3);
+	pb_msg(&g.at[AT_OUT_INFO], 2, &base); /* the base's second part, within the info's first */
+	pb_uint(&base, 9, 24);
+	pb_msg(&sub, 2, &base);
+	pb_str(&sub, 1, "n/renamed");
+	pb_msg(&g.at[AT_OUT_EDGE], 3, &sub); /* its third, within the info's second */
+	/* One more preliminary operation in a part of its own: field 2 of the core op */
+	pb_msg(&sub, 3, &part);
+	pb_msg(&part, 1, &sub);
+	pb_msg(&sub, 1, &part);
+	pb_msg(&g.at[AT_CORE_OP], 2, &sub);
+	hef = hefrow_parse(&g);
+	op = &hef->groups[0].core_ops[0];
+	assert_int_equal(op->preliminary.n_actions, 3); /* none, write; none */
+	assert_int_equal(op->preliminary.actions[1].kind, HEF_ACT_WRITE_CCW);
+	assert_int_equal(op->contexts[0].n_layers, 2);
+	l = &op->contexts[0].layers[1];
+	assert_string_equal(l->name, "n/renamed");
+	assert_int_equal(l->stream, 3);
+	assert_int_equal(l->core_bytes_per_buffer, 24);
+	assert_int_equal(l->features, 16);
+	assert_int_equal(l->order, HW_ORDER_NC);
+	assert_float_equal(l->quant.scale, 1.0f, 0);
+	hef_free(hef);
+}
+
+/* 2.1: the last member of a oneof wins; what another member held before is not merged into it. */
+static void last_member_wins(void **state)
+{
+	struct buf empty = {0}, info = {0};
+	struct hefgen g;
+	struct hef *hef;
+	uint8_t *image;
+	size_t len;
+
+	(void)state;
+	hefgen_init(&g);
+	pb_msg(&g.at[AT_OUT_EDGE], 4, &empty); /* a mux instead of the info */
+	pb_uint(&g.at[AT_OUT_EDGE], 2, 1);
+	image = hefgen_file(&g, &len);
+	expect(image, len, HEF_INVALID_ARGUMENT, -EBADMSG, "a mux of nothing");
+
+	hefgen_init(&g);
+	pb_msg(&g.at[AT_OUT_EDGE], 4, &empty);
+	pb_str(&info, 1, "n/out"); /* an info again, but the first one's shapes are gone */
+	pb_msg(&g.at[AT_OUT_EDGE], 3, &info);
+	image = hefgen_file(&g, &len);
+	expect(image, len, HEF_INVALID_ARGUMENT, -EBADMSG, "elements of 0 bytes");
+
+	hefgen_init(&g);
+	pb_msg(&g.at[AT_OUT_EDGE], 3, &empty); /* the same member again, empty: nothing changes */
+	hef = hefrow_parse(&g);
+	assert_int_equal(hef->groups[0].core_ops[0].contexts[0].layers[1].features, 16);
+	hef_free(hef);
+}
+
+/* Two bytes of a file make some hundred in memory: that has an end. */
+static void number_of_messages_is_bounded(void **state)
+{
+	const size_t n = (4u << 20) + 1;
+	struct hefgen g;
+	size_t len;
+	uint8_t *msg = malloc(2 * n), *image;
+
+	(void)state;
+	assert_non_null(msg);
+	for (size_t i = 0; i < n; i++)
+		memcpy(msg + 2 * i, "\x12", 2); /* an empty network group */
+	hefgen_init(&g);
+	image = hefgen_wrap(&g, msg, 2 * n, &len);
+	free(msg);
+	expect(image, len, HEF_FILE_CORRUPTED, -EBADMSG, "too many parts");
 }
 
 /* A mux in a mux in a mux ...: the decoder must not recurse as deep as a file asks for. */
@@ -400,6 +487,9 @@ int main(void)
 		cmocka_unit_test(container_rules),
 		cmocka_unit_test(version_3_padding),
 		cmocka_unit_test(broken_messages),
+		cmocka_unit_test(messages_in_parts_are_merged),
+		cmocka_unit_test(last_member_wins),
+		cmocka_unit_test(number_of_messages_is_bounded),
 		cmocka_unit_test(deep_nesting_is_refused),
 		cmocka_unit_test(impostors_are_named),
 		cmocka_unit_test(missing_file),

@@ -1,21 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* What the model says about synthetic files: hef-format 3.4 to 5.9, protocol 5.2. */
+/* What the model says about synthetic files: hef-format 3.1 to 5.9, protocol 5.2. */
 #include "support/support.h"
 
 #include "hef/hef.h"
-#include "support/hefgen.h"
-
-static struct hef *parse(struct hefgen *g)
-{
-	struct hw_error err;
-	struct hef *hef;
-	uint8_t *image;
-	size_t len;
-
-	image = hefgen_file(g, &len);
-	assert_ok(hef_parse(image, len, &hef, NULL, &err), &err);
-	return hef;
-}
+#include "support/hefrow.h"
 
 static const struct hef_core_op *core(const struct hef *hef)
 {
@@ -77,7 +65,7 @@ static void actions_carry_their_fields(void **state)
 	pb_msg(&m, 3, &sub);
 	action(&g, 12, &m);
 	action(&g, 9, &m);
-	hef = parse(&g);
+	hef = hefrow_parse(&g);
 
 	assert_int_equal(core(hef)->contexts[0].n_actions, 12);
 	a = core(hef)->contexts[0].actions + 2; /* behind trigger and allow_input_dataflow */
@@ -140,7 +128,7 @@ static void batch_size_writes_end_the_fast_switch(void **state)
 	hefgen_init(&g);
 	NUMBERS(&m, 2, 1, 5, 3);
 	action(&g, 14, &m);
-	hef = parse(&g);
+	hef = hefrow_parse(&g);
 	assert_false(core(hef)->can_fast_batch_switch);
 	/* Without optional extension 8 network indexes are 0. */
 	assert_int_equal(core(hef)->contexts[0].actions[2].write.network, 0);
@@ -155,7 +143,7 @@ static void batch_size_writes_end_the_fast_switch(void **state)
 	pb_msg(&op, 2, &a);
 	pb_msg(&context, 2, &op);
 	pb_msg(&g.at[AT_CORE_OP], 3, &context);
-	hef = parse(&g);
+	hef = hefrow_parse(&g);
 	assert_int_equal(core(hef)->n_contexts, 2);
 	assert_true(core(hef)->can_fast_batch_switch);
 	hef_free(hef);
@@ -216,7 +204,7 @@ static void runs_of_configuration_words(void **state)
 		action(&g, 9, &none);
 		ccw(&g, data, 10, 2, 0);
 		ccw(&g, data, 12, 3, 2);
-		hef = parse(&g);
+		hef = hefrow_parse(&g);
 		ctx = &core(hef)->contexts[0];
 		assert_int_equal(ctx->n_actions, 2 + 3 + 1 + 2);
 		if (version == 0) { /* ascending */
@@ -306,7 +294,7 @@ static void chip_side_padding(void **state)
 			pb_uint(&g.at[AT_IN_BASE], rows[i].base[k][0], rows[i].base[k][1]);
 		if (rows[i].extension)
 			hefgen_extension(&g, true, 11, NULL);
-		hef = parse(&g);
+		hef = hefrow_parse(&g);
 		in = &core(hef)->contexts[0].layers[0];
 		if ((in->hw_width == in->padded_width) != rows[i].padded_by_host)
 			fail_msg("%s: hardware width %u, padded %u", rows[i].name, in->hw_width,
@@ -335,7 +323,7 @@ static void transposed_shapes(void **state)
 			pb_uint(&g.at[AT_CORE_META], 3, 1);
 		else
 			pb_uint(&g.at[AT_IN_INFO], 6, 1);
-		hef = parse(&g);
+		hef = hefrow_parse(&g);
 		in = &core(hef)->contexts[0].layers[0];
 		out = &core(hef)->contexts[0].layers[1];
 		assert_true(in->transposed);
@@ -366,7 +354,7 @@ static void quantisation_per_feature(void **state)
 	pb_packed_double(&g.at[AT_IN_NUMERIC], 6, alike, 4);
 	pb_packed_double(&g.at[AT_OUT_NUMERIC], 5, zps, 16);
 	pb_packed_double(&g.at[AT_OUT_NUMERIC], 6, scales, 16);
-	hef = parse(&g);
+	hef = hefrow_parse(&g);
 	in = &core(hef)->contexts[0].layers[0];
 	out = &core(hef)->contexts[0].layers[1];
 	assert_int_equal(in->n_feature_quant, 4);
@@ -403,7 +391,7 @@ static void groups_and_names(void **state)
 	pb_msg(&g.at[AT_HEF], 2, &group);
 	hefgen_extension(&g, true, 8, NULL);
 	pb_str(&g.at[AT_CORE_OP], 6, "only");
-	hef = parse(&g);
+	hef = hefrow_parse(&g);
 	assert_int_equal(hef->n_groups, 2);
 	assert_string_equal(hef->groups[0].name, "second");
 	assert_string_equal(hef->groups[1].name, "n");
@@ -436,7 +424,7 @@ static void output_order(void **state)
 	hefgen_init(&g);
 	g.omit = OMIT_SORTED;
 	pb_str(&g.at[AT_CONTEXT_META], 5, "from the context");
-	hef = parse(&g);
+	hef = hefrow_parse(&g);
 	assert_string_equal(hef->groups[0].outputs_order[0], "from the context");
 	hef_free(hef);
 
@@ -444,7 +432,7 @@ static void output_order(void **state)
 	pb_uint(&fused, 1, 1);
 	pb_str(&fused, 2, "fused");
 	pb_msg(&g.at[AT_CORE_OP], 5, &fused);
-	hef = parse(&g);
+	hef = hefrow_parse(&g);
 	assert_string_equal(hef->groups[0].outputs_order[0], "fused");
 	hef_free(hef);
 
@@ -452,114 +440,8 @@ static void output_order(void **state)
 	pb_uint(&fused, 1, 0);
 	pb_str(&fused, 2, "fused");
 	pb_msg(&g.at[AT_CORE_OP], 5, &fused);
-	hef = parse(&g);
+	hef = hefrow_parse(&g);
 	assert_string_equal(hef->groups[0].outputs_order[0], "n/out");
-	hef_free(hef);
-}
-
-/* A variant for cluster layout @bitmap with @channels configuration channels */
-static void variant(struct hefgen *g, const char *group, uint32_t bitmap, uint32_t channels)
-{
-	struct buf v = {0}, op = {0}, meta = {0}, layout = {0}, context = {0};
-
-	pb_str(&meta, 1, group);
-	pb_uint(&meta, 5, channels);
-	pb_msg(&op, 1, &meta);
-	pb_msg(&op, 3, &context);
-	pb_msg(&v, 1, &op);
-	pb_uint(&layout, 1, bitmap);
-	pb_msg(&v, 2, &layout);
-	pb_msg(&g->at[AT_CORE_OP], 7, &v);
-}
-
-/* 3.5: sorted by bitmap, a later one with the same bitmap counts */
-static void cluster_variants(void **state)
-{
-	const struct hef_core_op *op;
-	struct hw_error err;
-	struct hefgen g;
-	struct hef *hef;
-
-	(void)state;
-	hefgen_init(&g);
-	g.arch = 3;
-	variant(&g, "n", 0xcc, 2);
-	variant(&g, "n", 0x33, 3);
-	variant(&g, "n", 0xcc, 4);
-	hef = parse(&g);
-	assert_int_equal(hef->groups[0].n_core_ops, 2);
-	assert_int_equal(hef->groups[0].core_ops[0].layout, 0x33);
-	assert_int_equal(hef->groups[0].core_ops[0].cfg_channels, 3);
-	assert_int_equal(hef->groups[0].core_ops[1].cfg_channels, 4);
-	assert_ok(hef_select(hef, hef->groups, HW_ARCH_HAILO8L, 0xcc, false, &op, NULL, &err), &err);
-	assert_int_equal(op->cfg_channels, 4);
-	hef_free(hef);
-
-	/* Variants in files for other chips are ignored. */
-	hefgen_init(&g);
-	variant(&g, "whatever", 0xcc, 2);
-	hef = parse(&g);
-	assert_int_equal(hef->groups[0].n_core_ops, 1);
-	assert_int_equal(hef->groups[0].core_ops[0].layout, HEF_LAYOUT_ANY);
-	hef_free(hef);
-}
-
-static void which_file_runs_where(void **state)
-{
-	static const struct {
-		uint32_t file;
-		enum hw_arch device;
-		bool runs;
-	} rows[] = {
-		{1, HW_ARCH_HAILO8, true},      {2, HW_ARCH_HAILO8, true},
-		{0, HW_ARCH_HAILO8, false},     {101, HW_ARCH_HAILO8, false},
-		{103, HW_ARCH_HAILO8, false},   {6, HW_ARCH_HAILO8, false},
-		{1, HW_ARCH_HAILO8L, false},    {0, HW_ARCH_HAILO8L, false},
-		{1, HW_ARCH_HAILO8_A0, false},  {1, HW_ARCH_UNKNOWN, false},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const struct hef_core_op *op = NULL;
-		enum hef_status status;
-		struct hw_error err;
-		struct hefgen g;
-		struct hef *hef;
-		int r;
-
-		hefgen_init(&g);
-		g.arch = rows[i].file;
-		hef = parse(&g);
-		r = hef_select(hef, hef->groups, rows[i].device, 0x33, true, &op, &status, &err);
-		assert_int_equal(r, rows[i].runs ? 0 : -ENOTSUP);
-		assert_int_equal(status, rows[i].runs ? HEF_OK : HEF_NOT_COMPATIBLE_WITH_DEVICE);
-		hef_free(hef);
-	}
-}
-
-static void software_chip_files_stay_off_real_cards(void **state)
-{
-	const struct hef_core_op *op;
-	enum hef_status status;
-	struct hw_error err;
-	struct hefgen g;
-	struct hef *hef;
-
-	(void)state;
-	hefgen_init(&g);
-	hefgen_extension(&g, false, 1000, "HAILO_INFERENCE_SOFTWARE_CHIP");
-	hef = parse(&g);
-	assert_true(hef->software_chip);
-	assert_int_equal(hef_select(hef, hef->groups, HW_ARCH_HAILO8, 0, false, &op, &status, &err),
-			 -ENOTSUP);
-	assert_non_null(strstr(err.text, "software chip"));
-	assert_ok(hef_select(hef, hef->groups, HW_ARCH_HAILO8, 0, true, &op, &status, &err), &err);
-	hef_free(hef);
-	/* A vendor's file on a software chip is not refused here. */
-	hefgen_init(&g);
-	hef = parse(&g);
-	assert_false(hef->software_chip);
-	assert_ok(hef_select(hef, hef->groups, HW_ARCH_HAILO8, 0, true, &op, &status, &err), &err);
 	hef_free(hef);
 }
 
@@ -608,7 +490,7 @@ static void nms_layer(void **state)
 		pb_msg(&add, 1, &nms);
 		pb_msg(&g.at[AT_OUT_BASE], 11, &add);
 		NUMBERS(&g.at[AT_OUT_BASE], 7, 6, 12, 2);
-		hef = parse(&g);
+		hef = hefrow_parse(&g);
 		out = &core(hef)->contexts[0].layers[1];
 		assert_true(out->has_nms);
 		assert_int_equal(out->order, HW_ORDER_HAILO_NMS_ON_CHIP);
@@ -666,9 +548,6 @@ int main(void)
 		cmocka_unit_test(quantisation_per_feature),
 		cmocka_unit_test(groups_and_names),
 		cmocka_unit_test(output_order),
-		cmocka_unit_test(cluster_variants),
-		cmocka_unit_test(which_file_runs_where),
-		cmocka_unit_test(software_chip_files_stay_off_real_cards),
 		cmocka_unit_test(nms_transfers),
 		cmocka_unit_test(nms_layer),
 		cmocka_unit_test(refusals_say_where),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Appendix B of hef-format, rows 14 to 43: extensions, groups, names, actions. */
+/* Appendix A.2, and B of hef-format, rows 14 to 43: extensions, groups, names, actions. */
 #include "support/support.h"
 
 #include "support/hefrow.h"
@@ -28,6 +28,51 @@ static void two_groups_one_name(struct hefgen *g)
 static void two_groups(struct hefgen *g)
 {
 	second_group(g, "m");
+}
+
+static void no_group_name(struct hefgen *g)
+{
+	g->group = "";
+	g->core_name = "n";
+}
+
+static void no_core_name(struct hefgen *g)
+{
+	g->core_name = "";
+}
+
+static void no_input_name(struct hefgen *g)
+{
+	pb_str(&g->at[AT_IN_INFO], 1, "");
+}
+
+static void no_output_name(struct hefgen *g)
+{
+	pb_str(&g->at[AT_OUT_INFO], 1, "");
+}
+
+/* Fields @from to @to of both layers' bases as if they were not there */
+static void zero_base(struct hefgen *g, unsigned int from, unsigned int to)
+{
+	for (unsigned int f = from; f <= to; f++) {
+		pb_uint(&g->at[AT_IN_BASE], f, 0);
+		pb_uint(&g->at[AT_OUT_BASE], f, 0);
+	}
+}
+
+static void no_shapes(struct hefgen *g)
+{
+	zero_base(g, 1, 6);
+}
+
+static void no_core_registers(struct hefgen *g)
+{
+	zero_base(g, 9, 10);
+}
+
+static void no_max_shmifo(struct hefgen *g)
+{
+	zero_base(g, 15, 15);
 }
 
 static void names_differ(struct hefgen *g)
@@ -155,6 +200,19 @@ static void legacy_layout(struct hefgen *g)
 
 static const struct hefrow rows[] = {
 	{"A.1", HEF_OK, .omit = 0},
+	{"A.2 hw_arch", HEF_OK, .arch = 0 + 1}, /* runs nowhere: test_hef_select.c */
+	{"A.2 header", HEF_NOT_SUPPORTED, .omit = OMIT_HEADER},
+	{"A.2 extension 13", HEF_INVALID_HEF, .omit = OMIT_NET_FLOW},
+	{"A.2 group name", HEF_INVALID_HEF, .more = no_group_name},
+	{"A.2 core op name", HEF_INVALID_HEF, .more = no_core_name},
+	{"A.2 shapes", HEF_OK, .more = no_shapes},
+	{"A.2 core register values", HEF_OK, .more = no_core_registers},
+	{"A.2 max_shmifo_size", HEF_OK, .more = no_max_shmifo},
+	{"A.2 numeric_info", HEF_OK, .omit = OMIT_NUMERIC},
+	{"A.2 input's name", HEF_OK, .more = no_input_name},
+	{"A.2 output's name", HEF_OK, .more = no_output_name},
+	{"A.2 preliminary_config", HEF_OK, .omit = OMIT_PRELIMINARY},
+	{"A.2 allow_input_dataflow", HEF_OK, .omit = OMIT_FLOW},
 	{"B.14 header.version 0", HEF_NOT_SUPPORTED, .omit = OMIT_HEADER_VERSION},
 	{"B.15 extension 26 missing", HEF_NOT_SUPPORTED, .omit = OMIT_PERIPH},
 	{"B.16 mandatory 7", HEF_NOT_SUPPORTED, .mandatory = 7 + 1},
