@@ -248,7 +248,7 @@ check-arm64: cross-arm64 all $(O)/tests/arch/digest
 # The kernel's makefiles read Kbuild here.  They build beside the sources, so they get a copy.
 KDIR ?= /lib/modules/$(shell uname -r)/build
 KMOD_O ?= $(O)/kmod/module
-KMOD_SRCS := Kbuild hwlayer/kmod/hailo_uio.c hwlayer/kmod/hailo_uio.h
+KMOD_SRCS := Kbuild $(wildcard hwlayer/kmod/*.[ch])
 KMOD_ARCH = $(shell sed -n 's/^CONFIG_ARM64=y/arm64/p;s/^CONFIG_X86_64=y/x86_64/p' $(KDIR)/.config)
 KMOD_HOST := $(patsubst aarch64,arm64,$(shell uname -m))
 # Our O= and V= are not the kernel's.  BTF of a module wants the vmlinux that it is for, and pahole.

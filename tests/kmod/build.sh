@@ -21,7 +21,7 @@ for b in $builds; do
 	if [ "$b" = checkpatch ]; then
 		checkpatch=$("$here/headers.sh" checkpatch)
 		perl "$checkpatch" --no-tree --strict --max-line-length=100 --terse -f \
-			"$top"/hwlayer/kmod/hailo_uio.[ch] "$top/Kbuild" && r=0 || r=1
+			"$top"/hwlayer/kmod/*.[ch] "$top/Kbuild" && r=0 || r=1
 	else
 		version=${b%/*} flavour=${b#*/}
 		kdir=$("$here/headers.sh" "$version" "$flavour")
