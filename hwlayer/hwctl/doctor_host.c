@@ -25,6 +25,12 @@ static bool has_iommu(const struct doctor *d)
 	return d->group >= 0 && !d->noiommu;
 }
 
+/* VFIO without an IOMMU, which the user asked for in so many words */
+static bool unsafe_vfio(const struct doctor *d)
+{
+	return d->noiommu && d->opt->unsafe_no_iommu && strcmp(d->driver, PCI_DRIVER_VFIO) == 0;
+}
+
 /* ----------------------------------------------------------------------------------- driver */
 
 void doctor_driver(struct doctor *d, struct rung *r)
@@ -39,6 +45,8 @@ void doctor_driver(struct doctor *d, struct rung *r)
 	} else if (strcmp(d->driver, PCI_DRIVER_VENDOR) == 0) {
 		rung_fail(r, "the vendor's driver has the card; only one driver can");
 		rung_mend(r, "sudo hwctl bind %s   # back again: sudo hwctl unbind %s --to-vendor", d->bdf, d->bdf);
+	} else if (unsafe_vfio(d)) {
+		rung_pass(r, "vfio-pci in its no-IOMMU mode, as asked for");
 	} else if (strcmp(d->driver, PCI_DRIVER_VFIO) == 0 && !has_iommu(d)) {
 		rung_fail(r, "vfio-pci has the card, but there is no IOMMU: that needs --unsafe-no-iommu, and "
 			     "root, and nothing then keeps the chip's DMA in bounds");
@@ -118,6 +126,8 @@ void doctor_iommu(struct doctor *d, struct rung *r)
 {
 	if (has_iommu(d)) {
 		check_members(d, r);
+	} else if (unsafe_vfio(d)) {
+		rung_skip(r, "none: nothing keeps the chip's DMA in bounds (docs/safety.md)");
 	} else if (strcmp(d->driver, PCI_DRIVER_VFIO) == 0) {
 		rung_fail(r, "vfio-pci needs an IOMMU, and the kernel runs none for this slot");
 		how_to_get_an_iommu(d, r);
@@ -221,6 +231,10 @@ void doctor_memlock(struct doctor *d, struct rung *r)
 
 	if (strcmp(d->driver, PCI_DRIVER_VFIO)) {
 		rung_skip(r, "not asked for: the kernel module's memory is not this process's");
+		return;
+	}
+	if (d->noiommu) {
+		rung_skip(r, "not asked for: without an IOMMU DMA memory is huge pages");
 		return;
 	}
 	if (hef_check_memory(d->model, &need, &err) < 0) {

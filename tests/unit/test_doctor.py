@@ -76,9 +76,9 @@ def as_anybody():
     return NOBODY if os.geteuid() == 0 else None
 
 
-def up_to_boot(m, **kwargs):
+def up_to_boot(m, args=()):
     """Everything is well but that no card can be opened where there is none."""
-    rungs = doctor(m, **kwargs)
+    rungs = doctor(m, *args)
     for name in RUNGS[:RUNGS.index("boot")]:
         assert rungs[name]["state"] != "fail", rungs[name]
     fails(rungs, "boot", CARD)
@@ -225,6 +225,12 @@ def vfio_without_an_iommu():
     m = machine().vfio()
     m.put("/sys/kernel/iommu_groups/7/name", "vfio-noiommu\n")
     fails(doctor(m), "driver", "--unsafe-no-iommu")
+    # Asked for, it is taken.
+    m.remove("/sys/class/vfio/7")
+    m.node("/sys/class/vfio/noiommu-7", "vfio/noiommu-7", (511, 0x7f01))
+    rungs = up_to_boot(m, args=["--unsafe-no-iommu"])
+    states(rungs, driver="pass", iommu="skip", node="pass", memlock="skip")
+    contains(rungs["node"]["found"], "/dev/vfio/noiommu-7")
 
 
 def groups_with_others():
