@@ -7,8 +7,8 @@
 
 #include "fuzz/pbmutate.h"
 #include "hef.pb-c.h"
-#include "hef/layout.h"
 #include "hef/listing.h"
+#include "host/layout.h"
 #include "hwctl/hwctl.h"
 #include "network/network.h"
 #include "support/hefgen.h"
@@ -75,7 +75,7 @@ static uint64_t plan_bytes(const struct network *net)
 
 /* ------------------------------------------------------------------------------- one network */
 
-static void convert(const struct hef_layout *l)
+static void convert(const struct host_layout *l)
 {
 	size_t user_bytes = l->user.frame_bytes;
 	uint8_t *user, *hw;
@@ -86,9 +86,9 @@ static void convert(const struct hef_layout *l)
 	user = calloc(1, user_bytes ? user_bytes : 1);
 	hw = calloc(1, l->hw_bytes ? l->hw_bytes : 1);
 	if (user && hw && l->input)
-		hef_layout_to_hw(l, user, hw);
+		host_layout_to_hw(l, user, hw);
 	else if (user && hw)
-		hef_layout_from_hw(l, hw, user);
+		host_layout_from_hw(l, hw, user);
 	free(user);
 	free(hw);
 }
@@ -96,7 +96,7 @@ static void convert(const struct hef_layout *l)
 static void try_layouts(const struct hef_layer *layer)
 {
 	static const enum hw_type types[] = {HW_TYPE_AUTO, HW_TYPE_U8, HW_TYPE_U16, HW_TYPE_F32};
-	struct hef_layout l;
+	struct host_layout l;
 	struct hw_error err;
 
 	for (size_t i = 0; i < layer->n_sub; i++)
@@ -108,7 +108,7 @@ static void try_layouts(const struct hef_layer *layer)
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
 		for (int order = HW_ORDER_AUTO; order <= HW_ORDER_HAILO_NMS_BY_SCORE; order++) {
 			err.text[0] = 0;
-			if (hef_layout_init(layer, types[i], (enum hw_order)order, &l, &err) == 0)
+			if (host_layout_init(layer, types[i], (enum hw_order)order, &l, &err) == 0)
 				convert(&l);
 			else if (!err.text[0])
 				abort();
