@@ -7,6 +7,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define RESET_TRIES 10
+#define RESET_WAIT_US 20000
+
 static int linux_open(const char *path, int flags)
 {
 	int fd = open(path, flags | O_CLOEXEC);
@@ -91,4 +94,16 @@ const struct kernel kernel_linux = {
 size_t kernel_page(const struct kernel *k)
 {
 	return k->page ? k->page : (size_t)sysconf(_SC_PAGESIZE);
+}
+
+int kernel_reset(const struct kernel *k, int fd, unsigned long request)
+{
+	int r = -EAGAIN;
+
+	for (int i = 0; r == -EAGAIN && i < RESET_TRIES; i++) {
+		if (i)
+			usleep(RESET_WAIT_US);
+		r = k->ioctl(fd, request, NULL);
+	}
+	return r;
 }

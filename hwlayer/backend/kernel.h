@@ -31,5 +31,7 @@ struct kernel {
 extern const struct kernel kernel_linux;
 
 size_t kernel_page(const struct kernel *k);
+/* A reset by ioctl, tried again for 200 ms while somebody else is busy with the card: sysfs, hotplug. */
+int kernel_reset(const struct kernel *k, int fd, unsigned long request);
 
 #endif

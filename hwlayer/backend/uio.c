@@ -24,9 +24,6 @@
 
 #include "kmod/hailo_uio.h"
 
-#define RESET_TRIES 10
-#define RESET_WAIT_US 20000
-
 struct uio {
 	struct backend be;
 	struct backend_ops ops; /* without what this card or board cannot do or does not need */
@@ -86,15 +83,8 @@ static void uio_set_bus_master(struct backend *be, bool on)
 static int uio_reset(struct backend *be)
 {
 	struct uio *u = to_uio(be);
-	int r = -EAGAIN;
 
-	/* Somebody else is busy with the card: sysfs, a hotplug controller. */
-	for (int i = 0; r == -EAGAIN && i < RESET_TRIES; i++) {
-		if (i)
-			usleep(RESET_WAIT_US);
-		r = u->k->ioctl(u->fd, HAILO_UIO_RESET, NULL);
-	}
-	return r;
+	return kernel_reset(u->k, u->fd, HAILO_UIO_RESET);
 }
 
 static int dma_refused(struct uio *u, int code, uint64_t size)

@@ -11,8 +11,6 @@
 
 #include <linux/vfio.h>
 
-#define RESET_TRIES 10
-#define RESET_WAIT_US 20000
 
 void vfio_close_fd(struct vfio *v, int *fd)
 {
@@ -146,15 +144,8 @@ static int open_way(struct vfio *v, bool noiommu, struct hw_error *err)
 static int function_reset(struct backend *be)
 {
 	struct vfio *v = to_vfio(be);
-	int r = -EAGAIN;
 
-	/* Somebody else is busy with the device (sysfs, a hotplug controller). */
-	for (int i = 0; r == -EAGAIN && i < RESET_TRIES; i++) {
-		if (i)
-			usleep(RESET_WAIT_US);
-		r = v->k->ioctl(v->device, VFIO_DEVICE_RESET, NULL);
-	}
-	return r;
+	return kernel_reset(v->k, v->device, VFIO_DEVICE_RESET);
 }
 
 /* All that hangs on the bus is reset, so nothing but the card may. */
