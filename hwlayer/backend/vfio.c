@@ -11,7 +11,6 @@
 
 #include <linux/vfio.h>
 
-
 void vfio_close_fd(struct vfio *v, int *fd)
 {
 	if (*fd >= 0)
