@@ -125,7 +125,7 @@ static void for_guards(struct dma_count *c, void (*fn)(struct dma_count *, uint8
 		uint8_t *mem = s->mem.virt;
 		size_t off = 0;
 
-		for (unsigned int slot = 0; slot <= net->n_slots; slot++) {
+		for (unsigned int slot = 0; slot <= infer_stream_slots(net, s); slot++) {
 			size_t end = infer_slot_offset(s, slot);
 
 			for (; off < end; off++)
@@ -152,7 +152,7 @@ static void sync_all(const struct dma_count *c, bool to_device)
 		const struct infer_stream *s = stream_at(c->net, i);
 
 		backend_dma_sync(c->dev->be, &s->mem, 0,
-				 infer_slot_offset(s, (unsigned int)c->net->n_slots), to_device);
+				 infer_slot_offset(s, infer_stream_slots(c->net, s)), to_device);
 	}
 }
 

@@ -19,11 +19,9 @@ static double read_frames(const struct hw_net *net, uint8_t *to, const uint8_t *
 	size_t frames = 0;
 
 	do {
-		unsigned int slot = (unsigned int)(frames % net->n_slots);
-
 		for (size_t i = 0; i < net->n_outputs; i++) {
 			const struct infer_stream *s = &net->outputs[i];
-			size_t off = infer_slot_offset(s, slot);
+			size_t off = infer_slot_offset(s, frames % infer_stream_slots(net, s));
 
 			if (!other)
 				backend_dma_sync(net->dev->be, &s->mem, off, s->stream->transfer, false);

@@ -125,6 +125,12 @@ struct hw_net {
 	struct hef *hef;             /* @host points into its layers */
 };
 
+/* Frames, or pieces of frames, that the stream's memory has room for. */
+static inline unsigned int infer_stream_slots(const struct hw_net *net, const struct infer_stream *s)
+{
+	return (unsigned int)(s->pieces ? s->pieces : net->n_slots);
+}
+
 /* Run @fn on the owner thread and wait for it.  Must not be called from that thread. */
 int infer_call(struct hw_dev *dev, int (*fn)(struct hw_dev *, void *, struct hw_error *), void *arg,
 	       struct hw_error *err);

@@ -185,7 +185,7 @@ static int alloc_slots(struct hw_net *net, uint32_t wanted, struct hw_error *err
 	for (size_t i = 0; i < net->n_inputs + net->n_outputs; i++) {
 		struct infer_stream *s =
 			i < net->n_inputs ? &net->inputs[i] : &net->outputs[i - net->n_inputs];
-		size_t size = infer_slot_offset(s, (unsigned int)(s->pieces ? s->pieces : net->n_slots));
+		size_t size = infer_slot_offset(s, infer_stream_slots(net, s));
 		int r = backend_dma_alloc(net->dev->be, size, SLOT_ALIGN, &s->mem);
 
 		if (r < 0)

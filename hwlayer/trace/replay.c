@@ -142,6 +142,7 @@ static int fill_list(struct player *p, struct memory *m, const cJSON *state, str
 				bus += m->list.page;
 		}
 	}
+	backend_dma_sync(p->chip->be, &m->list.mem, 0, (size_t)m->list.count * CHIP_DESC_SIZE, true);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "infer/infer.h"
 #include "mock/mock.h"
 #include "support/multinet.h"
+#include "support/noncoherent.h"
 #include "support/support.h"
 
 #define FRAMES_MAX 256u
@@ -30,6 +31,7 @@ struct rig {
 struct want {
 	uint32_t batch, dynamic_batch, page, in_flight;
 	const char *faults;
+	bool noncoherent;
 };
 
 static inline void rig_power_on(struct rig *rig, const struct want *w)
@@ -40,6 +42,8 @@ static inline void rig_power_on(struct rig *rig, const struct want *w)
 
 	assert_ok(backend_mock_open(&opts, &rig->be, &err), &err);
 	rig->chip = backend_mock_chip(rig->be);
+	if (w->noncoherent)
+		noncoherent_make(rig->be);
 	assert_ok(infer_dev_open(rig->be, &boot, false, &rig->dev, &err), &err);
 }
 
@@ -72,7 +76,7 @@ static inline void rig_drop(struct rig *rig)
 {
 	hw_net_free(rig->net);
 	rig->net = NULL;
-	assert_int_equal(backend_mock_dma_bytes(rig->be), 0);
+	assert_int_equal(backend_mock_dma_bytes(rig->be) + noncoherent_areas(), 0);
 }
 
 static inline void rig_close(struct rig *rig)

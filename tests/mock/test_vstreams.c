@@ -7,8 +7,11 @@
 #include <pthread.h>
 
 #include "hef/hef.h"
+#include "infer/infer.h"
+#include "mock/mock.h"
 #include "mock/pattern.h"
 #include "support/hefnet.h"
+#include "support/noncoherent.h"
 #include "support/support.h"
 
 #define FRAME_MS 5000
@@ -21,13 +24,18 @@ struct rig {
 	size_t n_in, n_out;
 };
 
+/* All of this also has to work where the chip does not see the CPU's caches. */
 static void open_chip(struct rig *rig)
 {
-	const struct hw_dev_options o = {.device = "mock:8"};
+	const struct mock_opts o = {.arch = MOCK_HAILO8};
+	struct chip_boot_options boot = {0};
 	struct hw_error err;
+	struct backend *be;
 
 	*rig = (struct rig){0};
-	assert_ok(hw_dev_open(&o, &rig->dev, &err), &err);
+	assert_ok(backend_mock_open(&o, &be, &err), &err);
+	noncoherent_make(be);
+	assert_ok(infer_dev_open(be, &boot, false, &rig->dev, &err), &err);
 }
 
 static int load(struct rig *rig, struct hefgen *g, const struct hw_net_options *opt, struct hw_error *err)
@@ -48,6 +56,8 @@ static void close_chip(struct rig *rig)
 {
 	hw_net_free(rig->net);
 	hw_dev_close(rig->dev);
+	assert_int_equal(noncoherent_areas(), 0);
+	noncoherent_check();
 }
 
 /* NV12 in; out an argmax of one stream and the two layers in another */
