@@ -63,7 +63,7 @@ static int send_one(struct flight *f, struct lane *l, struct hw_error *err)
 	int r = -EAGAIN;
 
 	pthread_mutex_lock(&f->lock);
-	while (r == -EAGAIN && !f->failed && !interrupted()) {
+	while (r == -EAGAIN && !f->failed) {
 		t = NULL;
 		for (size_t i = 0; i < l->n_tickets && !t; i++)
 			t = l->tickets[i].busy ? NULL : &l->tickets[i];
@@ -202,6 +202,12 @@ static enum hw_order nms_order(const char *name)
 	return strcmp(name, "by-score") == 0 ? HW_ORDER_HAILO_NMS_BY_SCORE : HW_ORDER_HAILO_NMS_BY_CLASS;
 }
 
+/* No batch stays incomplete, whatever the order of events: the traffic is the same every time. */
+static bool whole_batches(const struct run_arguments *a)
+{
+	return a->frames && a->frames % a->batch == 0 && (!a->in_flight || a->in_flight >= a->batch);
+}
+
 static int load(struct lane *l, struct hw_dev *dev, bool alone, struct hw_error *err)
 {
 	struct run_job *j = l->job;
@@ -213,6 +219,7 @@ static int load(struct lane *l, struct hw_dev *dev, bool alone, struct hw_error 
 		.frames_in_flight = (uint32_t)j->arg->in_flight,
 		.batch = (uint32_t)j->arg->batch,
 		.queue_depth = (uint32_t)j->arg->queue_depth,
+		.whole_batches = whole_batches(j->arg),
 		.measure_latency = j->arg->measure_latency,
 		.take_turns = !alone,
 		.raw_outputs = j->arg->raw,

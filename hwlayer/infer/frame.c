@@ -653,9 +653,9 @@ static void describe_wait(const struct hw_net *net, char *why, size_t size)
 	pthread_mutex_lock(&net->dev->lock);
 	queued = net->queued + 1; /* with the one that is told */
 	pthread_mutex_unlock(&net->dev->lock);
-	if (net->plan->op->n_contexts > 1 && queued < net->dynamic_batch)
+	if (queued < net->gather)
 		snprintf(why, size, "it waited for a batch of %u frames to be complete",
-			 net->dynamic_batch);
+			 net->gather);
 	else if (active && active != net)
 		snprintf(why, size, "it waited for the chip, which network %s had", active->name);
 	else

@@ -108,6 +108,7 @@ struct hw_net {
 	struct infer_slot *queue, **queue_tail;  /* dev->lock */
 	unsigned int queued;         /* frames in it */
 	uint32_t dynamic_batch;      /* hw_net_options, as take_turns */
+	uint32_t gather;             /* frames of a network of several contexts that start together; 0: any */
 	bool take_turns;
 	uint32_t batch;              /* frames that the chip takes at a time since the last ENABLED */
 	uint64_t last_turn;          /* hw_dev.turns when it got the chip last */

@@ -168,11 +168,13 @@ static int alloc_slots(struct hw_net *net, uint32_t wanted, struct hw_error *err
 		net->n_slots = VDMA_TRANSFERS_LATENCY;
 	if (!net->n_slots)
 		return hw_fail(err, -ENOTSUP, "a frame does not fit the descriptor lists");
+	if (net->n_slots < net->gather && !net->dynamic_batch)
+		net->gather = 0; /* so many never come together */
 	/* It would wait for ever to be filled. */
-	if (net->plan->op->n_contexts > 1 && net->n_slots < net->dynamic_batch)
+	if (net->n_slots < net->gather)
 		return hw_fail(err, -ENOTSUP,
 			       "a batch of %u frames does not fit the descriptor lists, only %zu do",
-			       net->dynamic_batch, net->n_slots);
+			       net->gather, net->n_slots);
 	net->slots = calloc(net->n_slots, sizeof(*net->slots));
 	if (!net->slots)
 		return hw_fail(err, -ENOMEM, "no memory for frame slots");
@@ -291,6 +293,9 @@ static int load_job(struct hw_dev *dev, void *arg, struct hw_error *err)
 	r = network_plan(net->hef, load->group, op, &dev->chip.consts, &opt, &net->plan, err);
 	if (r < 0)
 		return r;
+	if (op->n_contexts > 1)
+		net->gather = load->opt.whole_batches && !net->dynamic_batch ? net->plan->opt.batch
+									     : net->dynamic_batch;
 	r = init_streams(net, load, err);
 	if (r == 0)
 		r = network_alloc(net->plan, dev->be, err);

@@ -196,7 +196,7 @@ static unsigned int ready(const struct hw_net *net)
 {
 	if (net->dead || net->closing)
 		return 0;
-	return batches(net) && net->queued < net->dynamic_batch ? 0 : net->queued;
+	return net->queued < net->gather ? 0 : net->queued;
 }
 
 struct demand {

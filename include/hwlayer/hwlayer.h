@@ -363,6 +363,8 @@ void hw_dev_set_event_callback(struct hw_dev *dev, hw_event_fn fn, void *user);
  * @dynamic_batch: how many frames of @batch the chip shall take at a time.  0 means all of them; of a
  *                 network of several contexts as many as wait, up to @batch.  Given a number, such a
  *                 network has its frames wait until that many are there
+ * @whole_batches: the frames of a network of several contexts wait until @batch of them are there, if
+ *                 so many fit: for users who know that they send that many
  * @measure_latency: let the chip interrupt when it takes the first bytes of an input, too, and add up
  *                   hw_net_stats.chip_ns; costs an interrupt a frame
  * @take_turns: do not start the network before its first frame comes, for one of several that are loaded
@@ -381,6 +383,7 @@ struct hw_net_options {
 	uint32_t frames_in_flight;
 	uint32_t queue_depth;
 	uint32_t dynamic_batch;
+	bool whole_batches;
 	bool measure_latency;
 	bool take_turns;
 };

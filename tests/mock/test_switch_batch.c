@@ -232,6 +232,26 @@ static void frames_wait_until_a_batch_is_complete(void **state)
 	close_multi(&rig);
 }
 
+/* The vendor's traffic of explicit activation: one ENABLED without a number, whoever is how fast. */
+static void whole_batches_need_no_other_number(void **state)
+{
+	struct hw_net_options o = {.batch = BATCH, .whole_batches = true};
+	struct rig rig;
+
+	(void)state;
+	begin(&rig);
+	load_multi(&rig, &o);
+	assert_story("reset clear header header enable 1/0");
+	submit_multi(&rig, BATCH - 1, PATIENT_MS);
+	works(&rig, 0); /* has its turn, since they cannot start yet */
+	assert_int_equal(mf[0].calls, 0);
+	submit_multi(&rig, 1 + BATCH, PATIENT_MS);
+	wait_multi(2 * BATCH);
+	assert_multi(0, 2 * BATCH);
+	assert_story("enable 0/1 enable 1/4");
+	close_multi(&rig);
+}
+
 static void more_than_the_batch_is_refused(void **state)
 {
 	struct hw_net_options o = {.batch = 2, .dynamic_batch = 3};
@@ -337,6 +357,7 @@ int main(void)
 		cmocka_unit_test(a_network_that_cannot_change_its_batch_begins_anew),
 		cmocka_unit_test(turns_of_batches),
 		cmocka_unit_test(frames_wait_until_a_batch_is_complete),
+		cmocka_unit_test(whole_batches_need_no_other_number),
 		cmocka_unit_test(more_than_the_batch_is_refused),
 		cmocka_unit_test(a_refused_change_of_batch),
 		cmocka_unit_test(groups_of_one_file),

@@ -509,6 +509,11 @@ def build_and_firmware():
         record = os.path.join(d, "r.jsonl")
         hwctl("run", out, "--device", "mock", "--batch", "8", "--frames", "20", "--record", record)
         contains(hwctl("trace", "replay", record)[0], "60 transfers, taken as recorded")
+        # Whole batches: the chip is told once, and not how many frames happen to wait.
+        hwctl("run", out, "--device", "mock", "--batch", "8", "--frames", "24", "--record", record)
+        shown = hwctl("trace", "show", record)[0]
+        equal(shown.count("ENABLED"), 1)
+        contains(shown, "dynamic_batch=0")
         contains(hwctl("fw", "info", out, status=4)[1], "m.hef")
     contains(hwctl("fw", "info", "/no/such.bin", status=4)[1], "/no/such.bin")
 
