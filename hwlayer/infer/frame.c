@@ -357,11 +357,19 @@ static void channel_failed(struct hw_net *net, const struct infer_stream *s, int
 	infer_net_kill(net, -EIO, text);
 }
 
+static int launch_slot(struct hw_net *net, struct infer_stream *s, struct infer_slot *slot)
+{
+	size_t off = infer_slot_offset(s, slot->index);
+
+	/* What is still cached of an earlier frame must not come back over the next one (pcie 10 no 5). */
+	if (s->channel.index >= CHIP_VDMA_FIRST_D2H)
+		backend_dma_sync(net->dev->be, &s->mem, off, s->stream->transfer, true);
+	return vdma_channel_launch(&s->channel, s->mem.bus + off, s->stream->transfer, slot);
+}
+
 static int launch_stream(struct hw_net *net, struct infer_stream *s, struct infer_slot *slot)
 {
-	int r = s->pieces ? infer_pieces_launch(s)
-			  : vdma_channel_launch(&s->channel, s->mem.bus + infer_slot_offset(s, slot->index),
-						s->stream->transfer, slot);
+	int r = s->pieces ? infer_pieces_launch(s) : launch_slot(net, s, slot);
 
 	if (r < 0)
 		channel_failed(net, s, r);

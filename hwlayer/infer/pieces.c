@@ -20,9 +20,10 @@ int infer_pieces_launch(struct infer_stream *s)
 
 	while (r == 0 && s->channel.fifo_count < s->pieces) {
 		unsigned int piece = (s->first_piece + s->channel.fifo_count) % (unsigned int)s->pieces;
+		size_t off = infer_slot_offset(s, piece);
 
-		r = vdma_channel_launch(&s->channel, s->mem.bus + infer_slot_offset(s, piece),
-					s->stream->transfer, s);
+		backend_dma_sync(s->channel.be, &s->mem, off, s->stream->transfer, true);
+		r = vdma_channel_launch(&s->channel, s->mem.bus + off, s->stream->transfer, s);
 	}
 	return r;
 }

@@ -14,6 +14,7 @@ struct area {
 	struct backend_dma below; /* as the mock gave it: what the chip sees */
 	uint8_t *cpu;		  /* what the driver has */
 	uint8_t *told;		  /* @cpu as it was when it was carried across last */
+	bool *cached;		  /* of each line: the CPU looked at it, and the chip was not given it since */
 	bool list;
 };
 
@@ -24,7 +25,8 @@ static struct {
 	struct area areas[AREAS];
 	size_t n;
 	enum noncoherent_lame lame;
-	size_t lost, never_told, outside; /* bytes, bytes, syncs */
+	size_t lost, never_told, ungiven; /* bytes, bytes, lines */
+	size_t outside;			  /* syncs */
 } board = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static uint8_t *copy_of_nothing(size_t size)
@@ -52,6 +54,7 @@ static int two_alloc(struct backend *be, size_t size, size_t align, struct backe
 		.below = *out,
 		.cpu = copy_of_nothing(out->size),
 		.told = copy_of_nothing(out->size),
+		.cached = (bool *)copy_of_nothing(ceil_div(out->size, LINE) * sizeof(bool)),
 		.list = align >= CHIP_LIST_ALIGN,
 	};
 	out->virt = board.areas[i].cpu;
@@ -84,7 +87,22 @@ static void two_free(struct backend *be, struct backend_dma *mem)
 	pthread_mutex_unlock(&board.lock);
 	free(a.cpu);
 	free(a.told);
+	free(a.cached);
 	board.below->dma_free(be, &a.below);
+}
+
+/* Lines that the chip wrote while the CPU had them; from here on it has all of these, or none. */
+static void hand_over(struct area *a, size_t off, size_t end, bool to_device)
+{
+	const uint8_t *chips = a->below.virt;
+
+	for (; off < end; off += LINE) {
+		size_t n = end - off < LINE ? end - off : LINE;
+
+		if (!to_device)
+			board.ungiven += a->cached[off / LINE] && memcmp(chips + off, a->told + off, n) != 0;
+		a->cached[off / LINE] = !to_device;
+	}
 }
 
 static bool is_lame(const struct area *a, bool to_device)
@@ -122,6 +140,7 @@ static void two_sync(struct backend *be, const struct backend_dma *mem, size_t o
 		off &= ~(size_t)(LINE - 1);
 		end = align_up(end, LINE);
 		end = end < mem->size ? end : mem->size;
+		hand_over(a, off, end, to_device);
 	}
 	if (to_device) {
 		memcpy((uint8_t *)a->below.virt + off, a->cpu + off, end - off);
@@ -151,7 +170,7 @@ void noncoherent_make(struct backend *be)
 	board.ops.dma_sync = two_sync;
 	board.ops.close = two_close;
 	board.lame = NONCOHERENT_HEALTHY;
-	board.lost = board.never_told = board.outside = 0;
+	board.lost = board.never_told = board.ungiven = board.outside = 0;
 	be->ops = &board.ops;
 }
 
@@ -168,6 +187,8 @@ void noncoherent_check(void)
 		fail_msg("%zu bytes that the CPU wrote were thrown away by a sync for the CPU", board.lost);
 	if (board.never_told)
 		fail_msg("%zu bytes that the CPU wrote never reached the chip", board.never_told);
+	if (board.ungiven)
+		fail_msg("the chip wrote %zu cache lines that it had not been given again", board.ungiven);
 	assert_int_equal(board.outside, 0);
 }
 

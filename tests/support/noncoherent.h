@@ -27,7 +27,8 @@ void noncoherent_make(struct backend *be);
 void noncoherent_lame(enum noncoherent_lame which);
 /*
  * Since noncoherent_make() no byte that the CPU wrote was still in its cache when the memory was freed or
- * when a sync for the CPU threw it away, and no sync left its memory.
+ * when a sync for the CPU threw it away, the chip wrote to no line that it was not given after the CPU
+ * had it, and no sync left its memory.
  */
 void noncoherent_check(void);
 /* Where the chip sees it. */
