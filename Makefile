@@ -136,13 +136,16 @@ $(TEST_SUPPORT): CPPFLAGS += -Itests
 
 tests-build: $(TEST_BINS)
 
-check: all tests-build
+check: $(or $(GOALS),all tests-build)
 	$(Q)$(TEST_ENV) tests/run.sh $(TEST_BINS) $(TEST_SCRIPTS)
 
 # Real kernels, with the chip as a PCIe device of QEMU (docs/vm-testing.md); VM="CASE/CHECK ..." chooses.
 VM ?= x86-vtd
 vm-programs: all $(O)/tests/vm/guest/stray
-vm-check: vm-programs
+vm-arm64:
+	$(Q)$(MAKE) --no-print-directory cross-arm64 GOALS=vm-programs
+# Without a VM all cases.
+vm-check: vm-programs $(if $(VM),$(if $(filter arm64-%,$(VM)),vm-arm64),vm-arm64)
 	$(Q)$(TEST_ENV) /usr/bin/python3 tests/vm/run.py $(VM)
 
 vm-check-all:
@@ -240,7 +243,7 @@ cross-arm64:
 	$(Q)test -n '$(ARM64_ROOT)'
 	$(Q)PKG_CONFIG_LIBDIR=$(ARM64_PC) PKG_CONFIG_SYSROOT_DIR=$(ARM64_ROOT) $(MAKE) O=$(O)/arm64 \
 		CC='aarch64-linux-gnu-gcc --sysroot=$(ARM64_ROOT)' AR=aarch64-linux-gnu-ar \
-		RUN='qemu-aarch64-static -L $(ARM64_ROOT)' all tests-build $(O)/arm64/tests/arch/digest
+		RUN='qemu-aarch64-static -L $(ARM64_ROOT)' $(or $(GOALS),all tests-build $(O)/arm64/tests/arch/digest)
 
 check-arm64: cross-arm64 all $(O)/tests/arch/digest
 	$(Q)$(TEST_ENV) tests/arch/check.sh
@@ -274,7 +277,7 @@ kmod-check:
 clean:
 	rm -rf $(O)
 
-.PHONY: all tests-build check vm-programs vm-check vm-check-all bench run install clean FORCE
+.PHONY: all tests-build check vm-programs vm-arm64 vm-check vm-check-all bench run install clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 

@@ -19,8 +19,11 @@ class Image:
         self.lib_dirs = [os.path.join(r, d.format(t=triplet)) for r in roots for d in LIB_DIRS]
 
     def _parents(self, name):
-        while (name := os.path.dirname(name)) and name not in self.entries:
-            self.entries[name] = (stat.S_IFDIR | 0o755, b"")
+        # Outer ones first: the kernel unpacks in this order.
+        folder = os.path.dirname(name)
+        if folder and folder not in self.entries:
+            self._parents(folder)
+            self.entries[folder] = (stat.S_IFDIR | 0o755, b"")
 
     def folder(self, name, mode=0o755):
         self._parents(name)

@@ -37,8 +37,8 @@ VFIO = ["vfio", "vfio_iommu_type1", "vfio-pci"]
 
 PROGRAMS = ["boot", "boot_mmio", "dma_test", "infer", "vendor_hefs", "daemon"]
 # Where there is an IOMMU, or hailo_uio.
-BRINGUP = ["doctor", "bind"]
-TROUBLE = ["sigkill", "two_processes", "irq_lost", "iommu_fault", "function_reset", "unbind", "unplug"]
+BRINGUP = ["udev", "doctor", "bind"]
+TROUBLE = ["sigkill", "two_processes", "irq_lost", "function_reset", "unbind", "unplug"]
 # Checks in which the chip shall meet addresses that lead nowhere.
 STRAY = {"iommu_fault"}
 
@@ -48,31 +48,43 @@ GUEST_FILES = {
     "etc/group": "root:x:0:\nhailo:x:991:hailo-inference\nhailo-inference:x:990:\n",
 }
 
+# By hand what udev does elsewhere.
+BIND_VFIO = ("echo vfio-pci >/sys/bus/pci/devices/0000:01:00.0/driver_override;"
+             "echo 0000:01:00.0 >/sys/bus/pci/drivers_probe")
+
 CASES = {
     "x86-vtd": {
         "arch": "amd64", "kernel": "amd64", "options": VTD, "cmdline": "intel_iommu=on",
-        "modules": VFIO, "driver": "vfio-pci", "checks": ["model", "probe", *PROGRAMS, *BRINGUP, *TROUBLE],
+        "modules": VFIO, "driver": "vfio-pci", "checks": ["model", "probe", *PROGRAMS, *BRINGUP, *TROUBLE, "iommu_fault"],
     },
     "arm64-smmu": {
         "arch": "arm64", "kernel": "arm64", "options": ["-machine", VIRT + ",iommu=smmuv3"],
-        "modules": VFIO, "driver": "vfio-pci", "checks": ["model", "probe", *PROGRAMS, *BRINGUP, *TROUBLE],
+        # Linux 6.1 with a device tree puts a device into its IOMMU group only when a driver takes it.
+        "setup": BIND_VFIO, "modules": VFIO, "driver": "vfio-pci",
+        "checks": ["model", "probe", *PROGRAMS, *BRINGUP, *TROUBLE, "iommu_fault"],
     },
     "arm64-16k": {
         "arch": "arm64", "kernel": "arm64-16k", "options": ["-machine", VIRT],
-        "built": "uio", "modules": ["uio", "hailo_uio"], "driver": "hailo_uio", "checks": ["model"],
+        "built": "uio", "modules": ["uio", "hailo_uio"], "driver": "hailo_uio",
+        "checks": ["model", *PROGRAMS, *BRINGUP, *TROUBLE],
     },
     "x86-iommufd": {
         "arch": "amd64", "kernel": "amd64-6.12", "options": VTD, "cmdline": "intel_iommu=on",
-        "built": "iommufd", "modules": ["iommufd", "vfio", "vfio-pci-core", "vfio-pci"],
-        "driver": "vfio-pci", "checks": ["model", *PROGRAMS, *BRINGUP, *TROUBLE],
+        "built": "iommufd", "modules": ["irqbypass", "iommufd", "vfio", "vfio-pci-core", "vfio-pci"],
+        "driver": "vfio-pci", "checks": ["model", *PROGRAMS, *BRINGUP, *TROUBLE, "iommu_fault"],
     },
     "x86-noiommu": {
-        "arch": "amd64", "kernel": "amd64", "options": Q35, "cmdline": "vfio.enable_unsafe_noiommu_mode=1",
-        "built": "noiommu", "modules": VFIO, "driver": "vfio-pci", "checks": ["model", *PROGRAMS],
+        "arch": "amd64", "kernel": "amd64", "options": Q35,
+        "built": "noiommu", "modules": VFIO, "driver": "vfio-pci", "flags": "--unsafe-no-iommu",
+        "setup": "echo 1 >/sys/module/vfio/parameters/enable_unsafe_noiommu_mode;"
+                 "echo 16 >/proc/sys/vm/nr_hugepages;" + BIND_VFIO,
+        "checks": ["model", "noiommu_refused", "boot", "boot_mmio", "dma_test", "infer", "vendor_hefs",
+                   "sigkill"],
     },
     "x86-uio": {
         "arch": "amd64", "kernel": "amd64", "options": Q35,
-        "built": "uio", "modules": ["uio", "hailo_uio"], "driver": "hailo_uio", "checks": ["model"],
+        "built": "uio", "modules": ["uio", "hailo_uio"], "driver": "hailo_uio",
+        "checks": ["model", *PROGRAMS, *BRINGUP, *TROUBLE],
     },
 }
 
@@ -90,14 +102,26 @@ def build_initrd(case, checks, folder):
     arch = case["arch"]
     kernel = os.path.join(VM, "kernel", case["kernel"])
     root = os.path.join(VM, "root", arch)
-    # Programs of this machine bring its libraries, others those they were linked with.
-    programs = OUT if arch == "amd64" else os.path.join(OUT, arch)
-    image = Image(TRIPLET[arch], ["/", root] if arch == "amd64" else [root])
+    if arch == "amd64":
+        programs, libraries = OUT, ["/", root]
+    else:
+        programs = os.path.join(OUT, arch)
+        libraries = [subprocess.run([os.path.join(TOP, "tests/support/sysroot.sh")], check=True,
+                                    capture_output=True, text=True).stdout.strip(), root]
+    image = Image(TRIPLET[arch], libraries)
     for name in ("proc", "sys", "dev", "tmp", "run", "bin"):
         image.folder(name)
     image.file("bin/busybox", os.path.join(root, "bin/busybox"))
     image.file("init", os.path.join(HERE, "guest/init"))
     image.file("checks", os.path.join(HERE, "guest/checks"))
+    image.program("bin/udevadm", os.path.join(root, "bin/udevadm"))
+    image.link("lib/systemd/systemd-udevd", "/bin/udevadm")
+    for rules in ("lib/udev/rules.d/50-udev-default.rules", "lib/udev/rules.d/80-drivers.rules"):
+        image.file(rules, os.path.join(root, rules))
+    image.file("lib/udev/rules.d/70-hailo-inference.rules",
+               os.path.join(TOP, "udev/70-hailo-inference.rules"))
+    image.file("usr/lib/hailo-inference/vfio-group", os.path.join(TOP, "udev/vfio-group"))
+    image.link("usr/bin/hwctl", "/bin/hwctl")
     lines = []
     built = glob.glob(f"{VM}/built/{case.get('built')}-{case['kernel']}/*.ko")
     for path in module_order(kernel, case["modules"], built):
@@ -123,7 +147,8 @@ def build_initrd(case, checks, folder):
     image.file("data/sample-walk.json", os.path.join(TOP, "deploy/models/sample-walk.json"))
     for name, text in GUEST_FILES.items():
         image.data(name, text.encode())
-    settings = {"CHECKS": " ".join(checks), "DRIVER": case["driver"], "COMMAND": case.get("command", "")}
+    settings = {"CHECKS": " ".join(checks), "DRIVER": case["driver"], "COMMAND": case.get("command", ""),
+                "SETUP": case.get("setup", ":"), "FLAGS": case.get("flags", "")}
     image.data("case", "".join(f"{k}={shlex.quote(v)}\n" for k, v in settings.items()).encode())
     path = os.path.join(folder, "initrd")
     image.write(path)
@@ -366,7 +391,7 @@ def wanted(args):
     todo = {}
     for arg in args or CASES:
         name, _, check = arg.partition("/")
-        if name not in CASES or (check and check not in [*CASES[name]["checks"], *PROGRAMS, *TROUBLE]):
+        if name not in CASES or (check and check not in CASES[name]["checks"]):
             sys.exit(f"run.py: no {arg}; --list names what there is")
         todo.setdefault(name, []).extend([check] if check else CASES[name]["checks"])
     return todo
