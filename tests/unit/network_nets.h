@@ -5,6 +5,8 @@
 
 #include "unit/network_fake.h"
 
+#include "network/actions.h"
+
 static uint8_t net_data[2048];
 
 static const struct hef_layer input_layer = {
@@ -185,6 +187,28 @@ static inline void add_rows(struct example *e)
 	e->layers[0][3] = row;
 	e->contexts[0].n_layers = 4;
 	e->hef.features.padded_ddr = true;
+}
+
+/* The kinds of its actions, members of repeated ones counted singly. */
+static inline void expect_types(const struct network_context *ctx, const uint8_t *want, size_t n)
+{
+	for (size_t i = 0; i < n || i < ctx->n_names; i++) {
+		char a[32];
+
+		if (i >= ctx->n_names || i >= n || ctx->names[i].type != want[i])
+			fail_msg("action %zu: %s, want %d", i,
+				 i < ctx->n_names ? action_name(ctx->names[i].type, a, sizeof(a)) :
+						    "nothing",
+				 i < n ? want[i] : -1);
+	}
+}
+#define EXPECT_TYPES(ctx, ...)                                                                     \
+	expect_types(ctx, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
+
+/* Parameters of the i-th action, which stands alone. */
+static inline const uint8_t *params(const struct network_context *ctx, size_t i)
+{
+	return ctx->actions.ptr + ctx->names[i].offset + ACTION_HEADER_SIZE;
 }
 
 /* cmocka group setup */

@@ -5,29 +5,6 @@
  */
 #include "unit/network_nets.h"
 
-#include "network/actions.h"
-
-static void expect_types(const struct network_context *ctx, const uint8_t *want, size_t n)
-{
-	for (size_t i = 0; i < n || i < ctx->n_names; i++) {
-		char a[32];
-
-		if (i >= ctx->n_names || i >= n || ctx->names[i].type != want[i])
-			fail_msg("action %zu: %s, want %d", i,
-				 i < ctx->n_names ? action_name(ctx->names[i].type, a, sizeof(a)) :
-						    "nothing",
-				 i < n ? want[i] : -1);
-	}
-}
-#define EXPECT_TYPES(ctx, ...)                                                                     \
-	expect_types(ctx, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
-
-/* Parameters of the i-th action, which stands alone. */
-static const uint8_t *params(const struct network_context *ctx, size_t i)
-{
-	return ctx->actions.ptr + ctx->names[i].offset + ACTION_HEADER_SIZE;
-}
-
 /* ------------------------------------------------------ rows buffered in host memory */
 
 static void rows_in_host_memory(void **state)
