@@ -395,13 +395,13 @@ def stress_of_a_test_pattern():
 
 def stress_notices():
     """A lost frame, after which it goes on; a chip that is gone; answers that are not the model's."""
-    args = ("--device", "mock", "--frames", 200, "--timeout", 1000, "--threads", 2)
+    args = ("--device", "mock", "--frames", 200, "--timeout", 4000, "--threads", 2)
     got = hwctl_json("stress", *args, "--fault", "channel-stuck=16@frame=50", status=1)
     as_documented("stress", got)
     equal((got["ok"], got["resets"], got["wrong"], got["ended_because"]), (False, 1, 0, ""))
     # Each thread's frame, and the next one if it is quicker than the reset.
     assert 1 <= got["lost"] <= 4 and got["frames"] + got["lost"] == 200, got
-    contains(got["first_loss"], "1000 ms")
+    contains(got["first_loss"], "4000 ms")
     got = hwctl_json("stress", *args, "--fault", "removed@frame=50", status=1)
     as_documented("stress", got)
     assert not got["ok"] and got["lost"] > 0 and got["frames"] < 200, got
