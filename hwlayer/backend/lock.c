@@ -137,7 +137,8 @@ pid_t lock_find_holder(const char *proc, const char *node, char name[16])
 
 	name[0] = 0;
 	while (dir && !pid && (e = readdir(dir)))
-		if (isdigit((unsigned char)e->d_name[0]) && has_open(proc, e->d_name, node))
+		if (isdigit((unsigned char)e->d_name[0]) && strtol(e->d_name, NULL, 10) != getpid() &&
+		    has_open(proc, e->d_name, node))
 			pid = (pid_t)strtol(e->d_name, NULL, 10);
 	if (dir)
 		closedir(dir);

@@ -30,7 +30,7 @@ void lock_release(struct lock *lock); /* fine when it is not held */
 void lock_process_name(pid_t pid, char name[16]);
 
 /*
- * Who has @node open?  Looks through @proc ("/proc") at the processes that this user may look at.
+ * Which other process has @node open?  Looks through @proc ("/proc") at the processes that this user may look at.
  * Its number, or 0: none was found.
  */
 pid_t lock_find_holder(const char *proc, const char *node, char name[16]);

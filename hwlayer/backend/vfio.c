@@ -3,6 +3,7 @@
 #include "backend/vfio.h"
 #include "pci/sysfs.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,21 @@ void vfio_close_fd(struct vfio *v, int *fd)
 	if (*fd >= 0)
 		v->k->close(*fd);
 	*fd = -1;
+}
+
+/* They may have come by the other way than we. */
+static pid_t find_holder(const struct vfio *v, const char *node, char name[16])
+{
+	char other[PATH_MAX];
+	pid_t pid = lock_find_holder(v->k->proc, node, name);
+
+	if (!pid && vfio_cdev_node(v, other, sizeof(other)) == 0)
+		pid = lock_find_holder(v->k->proc, other, name);
+	if (!pid) {
+		snprintf(other, sizeof(other), "%s/vfio/%d", v->k->dev, v->group_number);
+		pid = lock_find_holder(v->k->proc, other, name);
+	}
+	return pid;
 }
 
 int vfio_node_failed(struct vfio *v, int code, const char *node, struct hw_error *err)
@@ -41,11 +57,13 @@ int vfio_node_failed(struct vfio *v, int code, const char *node, struct hw_error
 			       "in a container, was %s/vfio passed to it?",
 			       node, v->k->dev);
 	case -EBUSY:
-		pid = lock_find_holder(v->k->proc, node, name);
+		pid = find_holder(v, node, name);
 		if (pid)
 			return hw_fail(err, code, "the card at %s is in use by PID %ld (%s)", v->be.bdf,
-				       (long)pid, name);
-		return hw_fail(err, code, "the card at %s is in use by another process, which holds %s",
+				       (long)pid, name[0] ? name : "gone");
+		return hw_fail(err, code,
+			       "the card at %s is in use by another process (root sees by which: sudo fuser "
+			       "-v %s)",
 			       v->be.bdf, node);
 	default:
 		return hw_fail(err, code, "cannot open %s: %s", node, strerror(-code));

@@ -73,6 +73,9 @@ static inline struct vfio *to_vfio(struct backend *be)
 int vfio_node_failed(struct vfio *v, int code, const char *node, struct hw_error *err);
 void vfio_close_fd(struct vfio *v, int *fd);
 
+/* vfio_cdev.c: "/dev/vfio/devices/vfio3"; -ENOENT: this kernel has none for the card */
+int vfio_cdev_node(const struct vfio *v, char *node, size_t size);
+
 /* vfio_group.c, shared with vfio_noiommu.c: @type of VFIO_SET_IOMMU, 0: the best of type1 */
 int vfio_group_open(struct vfio *v, const char *prefix, unsigned long type, struct hw_error *err);
 void vfio_group_close(struct vfio *v);

@@ -12,8 +12,7 @@
 
 #define RANGES_MAX 1024u
 
-/* "/dev/vfio/devices/vfio3"; -ENOENT: this kernel has none for the card. */
-static int find_node(const struct vfio *v, char *node, size_t size)
+int vfio_cdev_node(const struct vfio *v, char *node, size_t size)
 {
 	char path[PATH_MAX];
 	struct dirent *e;
@@ -96,7 +95,7 @@ static void cdev_close(struct vfio *v)
 static int cdev_open(struct vfio *v, struct hw_error *err)
 {
 	char node[PATH_MAX], iommu[64];
-	int r = find_node(v, node, sizeof(node));
+	int r = vfio_cdev_node(v, node, sizeof(node));
 
 	if (r < 0)
 		return hw_fail(err, r, "%s: the kernel has no VFIO character device for it", v->be.bdf);

@@ -58,12 +58,12 @@ static int set_iommu(struct vfio *v, unsigned long type, struct hw_error *err)
 	return 0;
 }
 
-static int get_device(struct vfio *v, struct hw_error *err)
+static int get_device(struct vfio *v, const char *node, struct hw_error *err)
 {
 	int fd = v->k->ioctl(v->group, VFIO_GROUP_GET_DEVICE_FD, v->be.bdf);
 
 	if (fd == -EBUSY)
-		return hw_fail(err, fd, "%s is in use by another process", v->be.bdf);
+		return vfio_node_failed(v, fd, node, err);
 	if (fd < 0)
 		return hw_fail(err, fd, "%s: VFIO does not hand the card out: %s%s", v->be.bdf,
 			       strerror(-fd),
@@ -103,7 +103,7 @@ int vfio_group_open(struct vfio *v, const char *prefix, unsigned long type, stru
 	}
 	r = set_iommu(v, type, err);
 	if (r == 0)
-		r = get_device(v, err);
+		r = get_device(v, node, err);
 	if (r < 0)
 		goto err;
 	return 0;

@@ -159,8 +159,9 @@ static void names_of_processes(void **state)
 /* Whoever holds a file that is no lock of ours, such as a VFIO group. */
 static void holders_of_files(void **state)
 {
-	char node[300], name[16], me[16];
-	int fd;
+	char node[300], name[16], want[16];
+	pid_t child;
+	int fd, status;
 
 	(void)state;
 	snprintf(node, sizeof(node), "%s/node", tmp_dir());
@@ -169,9 +170,18 @@ static void holders_of_files(void **state)
 	assert_string_equal(name, "");
 	fd = open(node, O_RDONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
-	assert_int_equal(lock_find_holder("/proc", node, name), getpid());
-	lock_process_name(getpid(), me);
-	assert_string_equal(name, me);
+	assert_int_equal(lock_find_holder("/proc", node, name), 0); /* that is only us */
+	child = fork();
+	assert_true(child >= 0);
+	if (!child) {
+		pause();
+		_exit(0);
+	}
+	assert_int_equal(lock_find_holder("/proc", node, name), child);
+	lock_process_name(child, want);
+	assert_string_equal(name, want);
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
 	close(fd);
 	assert_int_equal(lock_find_holder("/proc", node, name), 0);
 	assert_int_equal(lock_find_holder("/nowhere", node, name), 0);

@@ -241,6 +241,28 @@ static void every_call_fails_in_turn(void **state)
 	}
 }
 
+/* A virtual machine, say, which has the card by group where we come by iommufd, or the other way round. */
+static void others_are_found_by_either_way(void **state)
+{
+	static const char *const nodes[] = {"/dev/vfio/7", "/dev/vfio/devices/vfio0"};
+	char link[400];
+
+	(void)state;
+	for (int cdev = 0; cdev < 2; cdev++) {
+		for (size_t i = 0; i < 1u + (unsigned int)cdev; i++) {
+			fake_kernel_new(4096);
+			fake.cdev = cdev;
+			fake.fail_request = cdev ? ABI_VFIO_BIND_IOMMUFD : VFIO_GROUP_GET_DEVICE_FD;
+			fake.fail_code = -EBUSY;
+			sysfs_put(fake_sysfs(), "proc/99999999/fd/README", "");
+			snprintf(link, sizeof(link), "%s/proc/99999999/fd/5", fake_sysfs());
+			assert_int_equal(symlink(nodes[i], link), 0);
+			refused(-EBUSY, "the card at " FAKE_BDF " is in use by PID 99999999 (gone)");
+			assert_int_equal(unlink(link), 0);
+		}
+	}
+}
+
 static void one_user_at_a_time(void **state)
 {
 	struct backend *be;
@@ -565,6 +587,7 @@ int main(void)
 		cmocka_unit_test(errors_say_what_to_do),
 		cmocka_unit_test(shared_groups_are_refused),
 		cmocka_unit_test(every_call_fails_in_turn),
+		cmocka_unit_test(others_are_found_by_either_way),
 		cmocka_unit_test(one_user_at_a_time),
 		cmocka_unit_test(bars_that_cannot_be_mapped),
 		cmocka_unit_test(memory_at_the_right_addresses),
