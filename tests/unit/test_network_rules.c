@@ -6,6 +6,8 @@
  */
 #include "unit/network_nets.h"
 
+#include "support/hefgen.h"
+
 /* ------------------------------------------------------------------------ periph values */
 
 struct consts {
@@ -263,6 +265,68 @@ static void padding_in_actions(void **state)
 	network_free(net, NULL);
 }
 
+/* --------------------------------------------------------------------- kinds of files */
+
+/* One network in every container version and both layouts (hef-format 1.2, 4.2): what is sent is equal. */
+static void every_kind_of_file_says_the_same(void **state)
+{
+	static const uint8_t word[] = {0, 0, 0, 0, 4, 0, 0, 0x10};
+	const struct network_options opt = {.batch = 1, .max_page = 4096};
+	struct buf first = {0};
+
+	(void)state;
+	for (unsigned int i = 0; i < 10; i++) {
+		struct chip_hw_consts consts = fake_consts();
+		const struct hef_core_op *op;
+		struct fake *f = fake_new();
+		struct hw_error err = {0};
+		const struct network_config *c;
+		struct buf sent = {0};
+		struct network *net;
+		struct hefgen g;
+		struct hef *hef;
+		uint8_t *file;
+		size_t len;
+
+		hefgen_init(&g);
+		g.container = i < 8 ? i / 2 : 3;
+		g.legacy = i % 2;
+		g.ccws = word;
+		g.ccws_len = sizeof(word);
+		if (i >= 8) { /* version 3 may hold more than data behind its message */
+			g.padding = 24;
+			g.additional = 16;
+		}
+		file = hefgen_file(&g, &len);
+		assert_ok(hef_parse(file, len, &hef, NULL, &err), &err);
+		assert_int_equal(hef->version, i < 8 ? i / 2 : 3);
+		assert_int_equal(hef->features.net_flow, i % 2 == 0);
+		assert_ok(hef_select(hef, hef->groups, HW_ARCH_HAILO8, 0, false, &op, NULL, &err), &err);
+		assert_ok(network_plan(hef, hef->groups, op, &consts, &opt, &net, &err), &err);
+		assert_ok(network_alloc(net, &f->be, &err), &err);
+		c = &net->contexts[NETWORK_PRELIMINARY].configs[0];
+		assert_int_equal(net->contexts[NETWORK_PRELIMINARY].n_configs, 1);
+		assert_int_equal(c->pieces[0].bytes, sizeof(word));
+		assert_memory_equal(c->buffer.virt, word, sizeof(word));
+		net->inputs[0].list.mem.bus = 0x100000;
+		net->outputs[0].list.mem.bus = 0x200000;
+		net->contexts[NETWORK_PRELIMINARY].configs[0].list.mem.bus = 0x300000;
+		assert_ok(network_contexts(net, &err), &err);
+		buf_put(&sent, net->header, sizeof(net->header));
+		for (size_t k = 0; k < net->n_contexts; k++)
+			buf_put(&sent, net->contexts[k].actions.ptr, net->contexts[k].actions.len);
+		if (!i)
+			buf_put(&first, sent.ptr, sent.len);
+		assert_bytes_equal(sent.ptr, sent.len, first.ptr, first.len, "header and contexts");
+		buf_free(&sent);
+		network_free(net, &f->be);
+		fake_free(f);
+		hef_free(hef);
+	}
+	assert_true(first.len > sizeof(((struct network *)0)->header));
+	buf_free(&first);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -271,6 +335,7 @@ int main(void)
 		cmocka_unit_test(two_inputs_two_outputs),
 		cmocka_unit_test(rows_beside_streams_between_contexts),
 		cmocka_unit_test(padding_in_actions),
+		cmocka_unit_test(every_kind_of_file_says_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, fill_data, NULL);
