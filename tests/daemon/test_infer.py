@@ -171,6 +171,23 @@ def what_is_not_a_hef_is_named():
             assert re.search(word, d.log()) and d.log().count("\n") == 1, (name, d.log())
 
 
+def real_files_for_other_chips_are_named():
+    with open(os.path.join(OUT, "models/imu-motion.json")) as f:
+        manifest = json.load(f)
+    manifest.pop("hef_sha256", None)
+    for name, device, word in (("truncated", "mock:8", "cut short"),
+                               ("scrfd_2.5g.hailo15h.v3", "mock:8", "HAILO15H.*Hailo-8 does not run"),
+                               ("mnist_cnn.hailo8.v0", "mock:8l", "Hailo-8L does not run"),
+                               ("mnist_cnn.hailo8.v0", "mock:8", "one input of 900")):
+        scratch.file(name + ".json", manifest)
+        hef = os.path.join(scratch.path, name + ".hef")
+        if not os.path.lexists(hef):
+            os.symlink(os.path.abspath(shared("data/hef/" + name + ".hef")), hef)
+        with start(HEF_PATH=hef, HAILO_DEVICE_ID=device, LOG_LEVEL="error") as d:
+            assert d.process.wait(WAIT) == 1
+            assert re.search(word, d.log()) and d.log().count("\n") == 1, (name, d.log())
+
+
 def without_a_card_nothing_is_invented():
     with start(HAILO_DEVICE_ID="auto") as d:
         r = until("503 with a reason", lambda: (lambda r: r if "Starting" not in r.json()["detail"]
@@ -231,6 +248,7 @@ def microcode_is_never_passed_off_as_inference():
 TESTS = [the_default_model_answers, microcode_is_never_passed_off_as_inference, the_8l_serves_the_same_model,
          every_answer_belongs_to_its_own_window, the_reference_network_reaches_its_latents,
          files_may_go_once_it_is_configured, what_is_not_a_hef_is_named,
+         real_files_for_other_chips_are_named,
          without_a_card_nothing_is_invented]
 
 if __name__ == "__main__":
