@@ -71,7 +71,7 @@ static void say_why(struct vfio *v, int code, size_t size)
 	snprintf(v->be.dma_why, sizeof(v->be.dma_why),
 		 "%zu KiB of locked memory are needed so far, RLIMIT_MEMLOCK allows %llu; raise it: "
 		 "LimitMEMLOCK=infinity in the systemd unit, or \"@hailo - memlock unlimited\" in a file in "
-		 "/etc/security/limits.d and log in again",
+		 "/etc/security/limits.d and log in again (hwctl doctor --model FILE: how much in all)",
 		 ceil_div(need, 1024), (unsigned long long)limit.rlim_cur / 1024);
 }
 

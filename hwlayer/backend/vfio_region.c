@@ -6,6 +6,7 @@
 #include "pci/sysfs.h"
 
 #include <endian.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,7 @@ slow:
 static void check_link(struct vfio *v)
 {
 	struct pci_link link;
+	char mend[PATH_MAX + 80];
 	int r;
 
 	pci_link_state(v->k->sysfs, v->be.bdf, &link);
@@ -117,15 +119,23 @@ static void check_link(struct vfio *v)
 	if (!v->be.l0s)
 		return;
 	r = pci_l0s_off(v->k->sysfs, v->be.bdf);
-	if (r < 0)
-		hw_log(HW_LOG_WARNING,
-		       "%s: the link's power saving state L0s is on (%s); the vendor's driver turns it "
-		       "off, some cards do not work with it.  As root: echo 0 > "
-		       "%s/bus/pci/devices/%s/link/l0s_aspm, or boot with pcie_aspm=off",
-		       v->be.bdf, strerror(-r), v->k->sysfs, v->be.bdf);
-	else
+	if (r == 0) {
 		hw_log(HW_LOG_INFO, "%s: the link's power saving state L0s was on: turned off",
 		       v->be.bdf);
+		return;
+	}
+	/* Where the firmware keeps ASPM to itself, the kernel has no switch for it. */
+	if (r == -ENOENT)
+		snprintf(mend, sizeof(mend), "setpci -s %s CAP_EXP+10.w=0:1, and the same for the port above it",
+			 v->be.bdf);
+	else
+		snprintf(mend, sizeof(mend),
+			 "echo 0 > %s/bus/pci/devices/%s/link/l0s_aspm, or boot with pcie_aspm=off",
+			 v->k->sysfs, v->be.bdf);
+	hw_log(HW_LOG_WARNING,
+	       "%s: the link's power saving state L0s is on (%s); the vendor's driver turns it off, some "
+	       "cards do not work with it.  As root: %s",
+	       v->be.bdf, strerror(-r), mend);
 }
 
 static int open_config(struct vfio *v, struct hw_error *err)

@@ -208,6 +208,24 @@ static struct hailo_card *hailo_card_new(struct pci_dev *pdev)
 	return card;
 }
 
+/*
+ * The link state that the vendor's driver switches off as well; L1 stays.  Where the firmware keeps
+ * ASPM to itself the kernel leaves it on.
+ */
+static void hailo_l0s_off(struct pci_dev *pdev)
+{
+	struct pci_dev *port = pci_upstream_bridge(pdev);
+	u16 link = 0;
+
+	pci_disable_link_state(pdev, PCIE_LINK_STATE_L0S);
+	pcie_capability_read_word(pdev, PCI_EXP_LNKCTL, &link);
+	if (link == U16_MAX || !(link & PCI_EXP_LNKCTL_ASPM_L0S))
+		return;
+	pcie_capability_clear_word(pdev, PCI_EXP_LNKCTL, PCI_EXP_LNKCTL_ASPM_L0S);
+	if (port)
+		pcie_capability_clear_word(port, PCI_EXP_LNKCTL, PCI_EXP_LNKCTL_ASPM_L0S);
+}
+
 static int hailo_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct hailo_card *card = hailo_card_new(pdev);
@@ -229,8 +247,7 @@ static int hailo_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		r = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(32));
 	if (r)
 		goto err_registers;
-	/* The link state that the vendor's driver switches off as well; L1 stays. */
-	pci_disable_link_state(pdev, PCIE_LINK_STATE_L0S);
+	hailo_l0s_off(pdev);
 	/* Whatever had it before: nothing of that may still run. */
 	hailo_stop(card);
 	pci_set_drvdata(pdev, card);

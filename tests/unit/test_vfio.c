@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backend/vfio_abi.h"
@@ -488,6 +489,27 @@ static void keep_line(enum hw_log_level level, const char *line, void *user)
 		snprintf(logged, sizeof(logged), "%s", line);
 }
 
+/* Whoever may not turn L0s off, or cannot, is told how; the card is opened all the same. */
+static void who_turns_l0s_off(void **state)
+{
+	char path[300];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		fake_kernel_new(4096);
+		snprintf(path, sizeof(path), "%s/bus/pci/devices/" FAKE_BDF "/link/l0s_aspm", fake_sysfs());
+		assert_int_equal(unlink(path), 0);
+		/* something that nobody can write */
+		if (i)
+			assert_int_equal(mkdir(path, 0755), 0);
+		hw_log_set(keep_line, HW_LOG_WARNING, NULL);
+		backend_close(open_healthy());
+		hw_log_set(NULL, HW_LOG_ERROR, NULL);
+		assert_non_null(strstr(logged, i ? "/" FAKE_BDF "/link/l0s_aspm, or boot with pcie_aspm=off"
+						 : "setpci -s " FAKE_BDF " CAP_EXP+10.w=0:1"));
+	}
+}
+
 static void leaks_are_reported(void **state)
 {
 	struct backend_dma mem;
@@ -593,6 +615,7 @@ int main(void)
 		cmocka_unit_test(memory_at_the_right_addresses),
 		cmocka_unit_test(granules_above_the_page),
 		cmocka_unit_test(narrow_iommus),
+		cmocka_unit_test(who_turns_l0s_off),
 		cmocka_unit_test(not_enough_locked_memory),
 		cmocka_unit_test(mapping_fails),
 		cmocka_unit_test(leaks_are_reported),
