@@ -55,13 +55,17 @@ BIND_VFIO = ("echo vfio-pci >/sys/bus/pci/devices/0000:01:00.0/driver_override;"
 CASES = {
     "x86-vtd": {
         "arch": "amd64", "kernel": "amd64", "options": VTD, "cmdline": "intel_iommu=on",
-        "modules": VFIO, "driver": "vfio-pci", "checks": ["model", "probe", *PROGRAMS, *BRINGUP, *TROUBLE, "iommu_fault"],
+        "modules": VFIO, "driver": "vfio-pci",
+        "checks": ["model", "probe", *PROGRAMS, *BRINGUP, *TROUBLE, "iommu_fault"],
     },
     "arm64-smmu": {
         "arch": "arm64", "kernel": "arm64", "options": ["-machine", VIRT + ",iommu=smmuv3"],
         # Linux 6.1 with a device tree puts a device into its IOMMU group only when a driver takes it.
         "setup": BIND_VFIO, "modules": VFIO, "driver": "vfio-pci",
-        "checks": ["model", "probe", *PROGRAMS, *BRINGUP, *TROUBLE, "iommu_fault"],
+        # No unplugging: the port above is in the card's group (Linux 6.1 does not turn on its ACS here), so
+        # while VFIO has the group the port's own interrupt ends at the SMMU and nobody sees the request.
+        "checks": ["model", "probe", *PROGRAMS, *BRINGUP, *(t for t in TROUBLE if t != "unplug"),
+                   "iommu_fault"],
     },
     "arm64-16k": {
         "arch": "arm64", "kernel": "arm64-16k", "options": ["-machine", VIRT],
