@@ -303,6 +303,20 @@ static int hailo_resume(struct device *dev)
 	return 0;
 }
 
+/*
+ * The core saves configuration space next and puts it back when the reset is over, perhaps after
+ * the user has gone: what it saves has bus mastering off.  Without the card's lock, since our own
+ * ioctl for it has that.
+ */
+static void hailo_reset_prepare(struct pci_dev *pdev)
+{
+	pci_clear_master(pdev);
+}
+
+static const struct pci_error_handlers hailo_errors = {
+	.reset_prepare = hailo_reset_prepare,
+};
+
 static DEFINE_SIMPLE_DEV_PM_OPS(hailo_pm, hailo_suspend, hailo_resume);
 
 static const struct pci_device_id hailo_ids[] = {
@@ -317,6 +331,7 @@ static struct pci_driver hailo_driver = {
 	.probe = hailo_probe,
 	.remove = hailo_remove,
 	.shutdown = hailo_shutdown,
+	.err_handler = &hailo_errors,
 	.driver.pm = pm_sleep_ptr(&hailo_pm),
 };
 module_pci_driver(hailo_driver);

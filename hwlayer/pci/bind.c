@@ -55,10 +55,17 @@ const char *pci_bind_module(const char *driver)
 	return strcmp(driver, PCI_DRIVER_VENDOR) == 0 ? "hailo_pci" : driver;
 }
 
+/*
+ * On a board with a device tree the kernel may give a function its group only when a driver takes it
+ * (seen with Linux 6.1 and an SMMU); the port above has a driver, and by then a group.
+ */
 const char *pci_bind_choice(const char *sysfs, const char *bdf)
 {
 	int group = pci_iommu_group(sysfs, bdf);
+	char port[16];
 
+	if (group < 0 && pci_upstream(sysfs, bdf, port) == 0)
+		group = pci_iommu_group(sysfs, port);
 	return group >= 0 && !pci_group_is_noiommu(sysfs, group) ? PCI_DRIVER_VFIO : PCI_DRIVER_UIO;
 }
 

@@ -183,6 +183,12 @@ static void chooses_by_iommu(void **state)
 	assert_string_equal(pci_bind_choice(k.sys, CARD), "hailo_uio");
 	boot(&k, "without", NULL, -1);
 	assert_string_equal(pci_bind_choice(k.sys, CARD), "hailo_uio");
+	/* a port without a group says nothing, one with a group that there is an IOMMU */
+	sysfs_device(k.sys, "pci0000:00", "0000:00:01.0", "0x060400", "pcieport", -1);
+	assert_string_equal(pci_bind_choice(k.sys, CARD), "hailo_uio");
+	boot(&k, "device tree", NULL, -1);
+	sysfs_device(k.sys, "pci0000:00", "0000:00:01.0", "0x060400", "pcieport", 3);
+	assert_string_equal(pci_bind_choice(k.sys, CARD), "vfio-pci");
 }
 
 static void a_free_card(void **state)

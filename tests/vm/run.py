@@ -60,8 +60,7 @@ CASES = {
     },
     "arm64-smmu": {
         "arch": "arm64", "kernel": "arm64", "options": ["-machine", VIRT + ",iommu=smmuv3"],
-        # Linux 6.1 with a device tree puts a device into its IOMMU group only when a driver takes it.
-        "setup": BIND_VFIO, "modules": VFIO, "driver": "vfio-pci",
+        "modules": VFIO, "driver": "vfio-pci",
         # No unplugging: the port above is in the card's group (Linux 6.1 does not turn on its ACS here), so
         # while VFIO has the group the port's own interrupt ends at the SMMU and nobody sees the request.
         "checks": ["model", "probe", *PROGRAMS, *BRINGUP, *(t for t in TROUBLE if t != "unplug"),
