@@ -401,8 +401,12 @@ def run_case(name, checks, tally):
     if "built" in case:
         prepare("modules", case["built"], case["kernel"])
     print(f"# {name}: prepared in {time.monotonic() - began:.1f} s", flush=True)
+    before = tally.number, tally.failed
     while checks:
         checks = run_machine(name, case, checks, folder, tally)
+    failed = tally.failed - before[1]
+    print(f"# {name}: {'FAILED' if failed else 'passed'}, {tally.number - before[0]} checks, {failed} failed, "
+          f"{time.monotonic() - began:.1f} s", flush=True)
 
 
 def wanted(args):
