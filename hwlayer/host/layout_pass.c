@@ -77,6 +77,8 @@ bool host_layout_pass(const struct host_layout *l, unsigned int index, struct ho
 	ptrdiff_t column = l->transpose ? s.row : s.column;
 	size_t skip = 0, row_elements = w * c;
 
+	if (!l->user.elements)
+		return false; /* rows of nothing need not be counted: there may be 2^64 */
 	if (l->user.order == HW_ORDER_NV12 || l->user.order == HW_ORDER_NV21 ||
 	    l->user.order == HW_ORDER_I420) {
 		if (l->reorder)

@@ -400,6 +400,44 @@ static void refused_combinations(void **state)
 	}
 }
 
+/* A file may speak of any number of rows without elements; walking them all would take for ever. */
+static void frames_without_elements(void **state)
+{
+	static const uint32_t shapes[][3] = {{UINT32_MAX, UINT32_MAX, 0}, {UINT32_MAX, 0, UINT32_MAX},
+					     {0, UINT32_MAX, UINT32_MAX}};
+	size_t done = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(combinations) * ARRAY_SIZE(shapes); i++) {
+		struct combination c = combinations[i / ARRAY_SIZE(shapes)];
+		const uint32_t *n = shapes[i % ARRAY_SIZE(shapes)];
+		uint8_t hw[8], user[8];
+		struct hw_error err = {0};
+		struct hef_layer layer;
+		struct host_layout l;
+
+		c.h = c.p = n[0];
+		c.w = c.q = n[1];
+		c.c = c.r = n[2];
+		c.data_bytes = 1;
+		c.feature_quant = 0;
+		layer = layer_of(&c);
+		if (host_layout_init(&layer, HW_TYPE_U8, c.user, &l, &err) < 0)
+			continue;
+		memset(hw, 0x55, sizeof(hw));
+		memset(user, 0x66, sizeof(user));
+		assert_int_equal(l.hw_bytes | l.user.frame_bytes, 0);
+		if (c.input)
+			host_layout_to_hw(&l, user, hw);
+		else
+			host_layout_from_hw(&l, hw, user);
+		assert_memory_equal(hw, "UUUUUUUU", 8);
+		assert_memory_equal(user, "ffffffff", 8);
+		done++;
+	}
+	assert_true(done > 20);
+}
+
 static void layers_without_a_plain_layout(void **state)
 {
 	struct combination c = combinations[0];
@@ -523,6 +561,7 @@ int main(void)
 		cmocka_unit_test(every_element_lands_in_its_place),
 		cmocka_unit_test(planar_images),
 		cmocka_unit_test(refused_combinations),
+		cmocka_unit_test(frames_without_elements),
 		cmocka_unit_test(layers_without_a_plain_layout),
 		cmocka_unit_test(rounding_and_saturation),
 		cmocka_unit_test(quantisation_equals_the_formula),
