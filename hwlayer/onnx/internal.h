@@ -111,6 +111,8 @@ const struct onnx_op *onnx_find_op(const struct onnx_node *node, int64_t opset,
 int onnx_ctx_init(struct onnx_ctx *c, const struct onnx_node *node, struct onnx_tensor *values,
 		  int64_t opset, struct hw_error *err);
 void onnx_ctx_free(struct onnx_ctx *c);
+/* op->run(), unless there is nothing to compute. */
+int onnx_op_run(const struct onnx_op *op, struct onnx_ctx *c);
 /* Run the shape function; the error names the node. */
 int onnx_infer(const struct onnx_op *op, struct onnx_ctx *c);
 

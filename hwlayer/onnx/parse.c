@@ -399,7 +399,7 @@ static int fold(struct reader *r, const struct onnx_op *op, struct onnx_ctx *c)
 	c->scratch = ret ? NULL : malloc(c->scratch_len + 1);
 	if (!c->scratch)
 		return hw_fail(r->err, -ENOMEM, "no memory");
-	ret = op->run(c);
+	ret = onnx_op_run(op, c);
 	free(c->scratch);
 	if (ret < 0)
 		return hw_fail_context(r->err, -EBADMSG, "node \"%.100s\" (%s)", c->node->name,

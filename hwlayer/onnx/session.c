@@ -260,7 +260,7 @@ int onnx_run(struct onnx_session *s, const void *const *in, void *const *out, st
 		int r;
 
 		c->err = err;
-		r = s->steps[i].op->run(c);
+		r = onnx_op_run(s->steps[i].op, c);
 		c->err = NULL;
 		if (r < 0)
 			return hw_fail_context(err, r, "node \"%.100s\" (%s)", c->node->name,
