@@ -202,6 +202,16 @@ bench: all $(BENCH_BINS)
 run: all
 	$(Q)HEF_PATH=$(O)/models/imu-motion.hef HAILO_DEVICE_ID=mock $(O)/hailo-inferenced
 
+# What is installed: one object in which only the public names can be seen, so that no name of ours
+# meets one of a program's own.
+OBJCOPY ?= objcopy
+$(O)/public/libhwlayer.a: $(LIB)
+	$(call say,AR,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -r -nostdlib -o $(@D)/hwlayer.o -Wl,--whole-archive $< -Wl,--no-whole-archive
+	$(Q)$(OBJCOPY) --wildcard --keep-global-symbol='hw_*' $(@D)/hwlayer.o
+	$(Q)rm -f $@ && $(AR) rcs $@ $(@D)/hwlayer.o
+
 # Always made anew: what is in it depends on PREFIX and LIBDIR of this very call.
 $(O)/hwlayer.pc: deploy/hwlayer.pc.in FORCE
 	@mkdir -p $(@D)
@@ -216,10 +226,10 @@ SHARE := $(DESTDIR)$(PREFIX)/share
 AT_PREFIX := sed -e 's|/usr/bin/hwctl|$(PREFIX)/bin/hwctl|' -e 's|/usr/sbin/hailo-inferenced|$(PREFIX)/sbin/hailo-inferenced|' \
 	-e 's|/usr/lib/hailo-inference/|$(PREFIX)/lib/hailo-inference/|'
 
-install: all
+install: all $(O)/public/libhwlayer.a
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(O)/hwctl
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/sbin $(O)/hailo-inferenced
-	install -D -m 0644 -t $(DESTDIR)$(LIBDIR) $(LIB)
+	install -D -m 0644 -t $(DESTDIR)$(LIBDIR) $(O)/public/libhwlayer.a
 	install -D -m 0644 -t $(DESTDIR)$(LIBDIR)/pkgconfig $(O)/hwlayer.pc
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/include/hwlayer include/hwlayer/*.h
 	install -D -m 0644 -t $(SHARE)/hailo-inference/models $(O)/models/*.hef $(O)/models/*.json

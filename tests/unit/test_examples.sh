@@ -31,7 +31,7 @@ thread) san=(-fsanitize=thread) ;;
 *) san=() ;;
 esac
 cases="gcc:blocking gcc:async clang:blocking clang:async"
-echo "1..$((4 + 2 * $(wc -w <<<"$cases")))"
+echo "1..$((5 + 2 * $(wc -w <<<"$cases")))"
 
 # An application does not inherit this build's variables, and make would pass them on.
 env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -s -C "$TOP" O="$OUT" SAN="${SAN:-0}" install \
@@ -43,6 +43,12 @@ for f in bin/hwctl sbin/hailo-inferenced lib/libhwlayer.a lib/pkgconfig/hwlayer.
 	[ -s "$root/usr/$f" ] || { echo "# $f was not installed"; ok=1; }
 done
 result "make install puts everything in its place" $ok
+
+nm --defined-only --extern-only "$root/usr/lib/libhwlayer.a" | awk 'NF == 3 { print $3 }' >"$tmp/names"
+others=$(grep -v '^hw_' "$tmp/names" | head -n 5)
+[ -s "$tmp/names" ] && [ -z "$others" ] || echo "# visible:" $others
+[ -s "$tmp/names" ] && [ -z "$others" ]
+result "the installed library shows public names only" $?
 
 export PKG_CONFIG_PATH=$root/usr/lib/pkgconfig
 pc() { pkg-config --define-prefix "$@" hwlayer; }
