@@ -33,6 +33,7 @@ struct stress {
 	struct dma_reference *reference; /* NULL: none */
 	pthread_rwlock_t net_lock;       /* workers read; whoever puts another network in place writes */
 	struct hw_net *net;
+	unsigned int loads;              /* so far: which one @net comes from */
 	uint64_t interrupts_missed;      /* of networks that are gone */
 	struct hw_tensor_info in[32], out[32];
 	size_t n_in, n_out;
@@ -90,20 +91,22 @@ static int load(struct stress *s, struct hw_error *err)
 		.frames_in_flight = (uint32_t)s->arg->threads,
 	};
 
+	s->loads++;
 	return load_network(s->opt, s->dev, s->arg->model, &o, &s->net, err);
 }
 
 /*
- * With the write lock.  The network died: reset, load, go on with the frames that are left.  @net
- * is the one that the caller saw die; another thread may have been here before.
+ * With the write lock.  The network died: reset, load, go on with the frames that are left.  @seen is
+ * the load that the caller saw die; another thread may have been here before, and the next network may
+ * have got the memory of the last one.
  */
-static void recover(struct stress *s, const struct hw_net *net)
+static void recover(struct stress *s, unsigned int seen)
 {
 	struct hw_net_stats stats;
 	struct hw_error err = {0};
 	int r = 0;
 
-	if (s->net != net || !s->net || atomic_load(&s->stop))
+	if (s->loads != seen || !s->net || atomic_load(&s->stop))
 		return;
 	hw_net_get_stats(s->net, &stats);
 	s->interrupts_missed += stats.interrupts_missed;
@@ -180,24 +183,24 @@ static void lost_one(struct stress *s, const struct hw_error *err)
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* Run frame @n.  Its network, when that is dead now; else NULL. */
-static const struct hw_net *run_one(struct stress *s, long long n, uint8_t **outputs)
+/* Run frame @n.  The load that its network came from, when that is dead now; else 0. */
+static unsigned int run_one(struct stress *s, long long n, uint8_t **outputs)
 {
 	size_t input = (size_t)n % INPUTS;
-	const struct hw_net *dead = NULL;
 	struct hw_error err = {0};
+	unsigned int dead = 0;
 	int r;
 
 	pthread_rwlock_rdlock(&s->net_lock);
 	if (!s->net) {
 		pthread_rwlock_unlock(&s->net_lock);
 		lost_one(s, &s->fatal);
-		return NULL;
+		return 0;
 	}
 	r = hw_net_run(s->net, (const void *const *)(s->inputs + input * s->n_in), (void *const *)outputs,
 		       (uint32_t)s->arg->timeout, &err);
 	if (r < 0 && hw_net_state(s->net, NULL) < 0)
-		dead = s->net;
+		dead = s->loads;
 	pthread_rwlock_unlock(&s->net_lock);
 	if (r < 0) {
 		lost_one(s, &err);
@@ -206,7 +209,7 @@ static const struct hw_net *run_one(struct stress *s, long long n, uint8_t **out
 	if (!is_right(s, input, hash(s, outputs)))
 		atomic_fetch_add(&s->wrong, 1);
 	atomic_fetch_add(&s->done, 1);
-	return NULL;
+	return 0;
 }
 
 static bool over(const struct stress *s)
@@ -221,7 +224,7 @@ static void *worker(void *arg)
 
 	while (outputs && !over(s)) {
 		long long n = atomic_fetch_add(&s->sent, 1);
-		const struct hw_net *dead;
+		unsigned int dead;
 
 		if (s->arg->frames && n >= s->arg->frames)
 			break;
