@@ -146,7 +146,7 @@ vm-arm64:
 	$(Q)$(MAKE) --no-print-directory cross-arm64 GOALS=vm-programs
 # Without a VM all cases.
 vm-check: vm-programs $(if $(VM),$(if $(filter arm64-%,$(VM)),vm-arm64),vm-arm64)
-	+$(Q)$(TEST_ENV) /usr/bin/python3 tests/vm/run.py $(VM)
+	$(Q)$(TEST_ENV) /usr/bin/python3 tests/vm/run.py $(VM)
 
 vm-check-all:
 	$(Q)$(MAKE) --no-print-directory vm-check VM=

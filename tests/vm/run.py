@@ -107,7 +107,9 @@ for _case in CASES.values():
 
 
 def prepare(*args):
-    subprocess.run([os.path.join(HERE, "prepare.sh"), VM, *args], check=True)
+    # A make in there has nothing of the job server of the one that called us.
+    env = {k: v for k, v in os.environ.items() if k != "MAKEFLAGS"}
+    subprocess.run([os.path.join(HERE, "prepare.sh"), VM, *args], check=True, env=env)
 
 
 def build_initrd(case, checks, folder):
