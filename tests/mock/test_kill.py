@@ -20,6 +20,7 @@ HWCTL = os.path.join(OUT, "hwctl")
 MODEL = os.path.join(OUT, "models", "imu-motion.hef")
 SLOW = os.environ.get("SAN", "0") not in ("", "0")
 ROUNDS = 40 if SLOW else 200
+LEAST = ROUNDS // 20  # of them in each stage
 TERMS = 8 if SLOW else 30
 LIMIT = 120 if SLOW else 30
 SEED = int(os.environ.get("KILL_SEED", "0")) or random.SystemRandom().randrange(1 << 32)
@@ -113,13 +114,22 @@ def identified(fact):
     return fact["fact"] == "control" and fact["opcode"] == 0
 
 
+def connected(fact):
+    return fact["fact"] == "connect"
+
+
+def configures(fact):
+    """The first control to the core CPU."""
+    return fact["fact"] == "control" and fact["cpu"] == "core"
+
+
 def stage(facts):
     """How far a killed process had come."""
     if any(enabled(f) for f in facts):
         return "inference"
-    if any(f["fact"] == "control" and f["cpu"] == "core" for f in facts):
+    if any(configures(f) for f in facts):
         return "configuration"
-    if any(f["fact"] == "connect" for f in facts):
+    if any(connected(f) for f in facts):
         return "boot"
     return "start"
 
@@ -129,7 +139,7 @@ def kill_rounds(server, want, rng):
     # How long things take here, so that moments are spread over all of them.
     p = victim(server.device, "run", MODEL, "--frames", "1000000")
     begin = time.monotonic()
-    wait_for(server, lambda f: f["fact"] == "connect")
+    wait_for(server, connected)
     connect = time.monotonic() - begin
     boot = wait_for(server, identified)
     configuration = wait_for(server, enabled)
@@ -141,13 +151,11 @@ def kill_rounds(server, want, rng):
 
     stages = {"start": 0, "boot": 0, "configuration": 0, "inference": 0}
     problems, after = [], []
-    early = []
-    for i in range(ROUNDS):
-        # Each part of a life in turn, and any moment of it; every eighth is boot alone.
-        what = ("boot",) if i % 8 == 0 else ("run", MODEL, "--frames", "1000000")
-        where, longest = [(None, connect + boot), (identified, configuration), (enabled, boot),
-                          (None, connect + boot + 2 * configuration)][i % 4]
+
+    def one(what, where, longest):
+        """Kill @what up to @longest seconds after @where; the next start must work.  False: it did not."""
         moment = rng.uniform(0, longest)
+        at = f"killed {moment * 1e3:.1f} ms after {where and where.__name__}"
         p = victim(server.device, *what)
         early = []
         if where:
@@ -159,16 +167,32 @@ def kill_rounds(server, want, rng):
         try:
             outputs = run(server.device)
         except (AssertionError, subprocess.TimeoutExpired) as e:
-            problems.append(f"round {i}, killed {moment * 1e3:.1f} ms after {where and where.__name__}: {e}")
-            break
+            problems.append(f"{at}: {e}")
+            return False
         if outputs != want:
-            problems.append(f"round {i}, killed {moment * 1e3:.1f} ms after {where and where.__name__}: wrong outputs")
+            problems.append(f"{at}: wrong outputs")
         facts = early + server.wait_gone()
         # Two users in there: the victim, if it had connected, and the one who came after.
         users = [n for n, f in enumerate(facts) if f["fact"] == "connect"]
         mine = facts[:users[-1]]
         stages[stage(mine)] += 1
-        after += [f for f in facts if f["fact"] in ("since_death", "dma_after_death", "dma_fault")]
+        after.extend(f for f in facts if f["fact"] in ("since_death", "dma_after_death", "dma_fault"))
+        return True
+
+    running = ("run", MODEL, "--frames", "1000000")
+    for i in range(ROUNDS):
+        # Each part of a life in turn, and any moment of it; every eighth is boot alone.
+        what = ("boot",) if i % 8 == 0 else running
+        where, longest = [(None, connect + boot), (identified, configuration), (enabled, boot),
+                          (None, connect + boot + 2 * configuration)][i % 4]
+        if not one(what, where, longest):
+            break
+    # A busy machine may be late with the signal: then more of what was missed, ever closer to its begin.
+    aims = {"boot": (connected, boot), "configuration": (configures, configuration), "inference": (enabled, boot)}
+    for name, (where, longest) in aims.items():
+        for k in range(5 * LEAST):
+            if stages[name] >= LEAST or problems or not one(running, where, longest / (k + 1)):
+                break
     return stages, problems, after
 
 
@@ -259,7 +283,8 @@ def server_dies(folder):
     server.proc.wait()
     _, err = p.communicate(timeout=LIMIT)
     server.proc.stdout.close()
-    if p.returncode != 3 or b"does not answer any more" not in err:
+    # The second: it was gone while the network was being started.
+    if p.returncode != 3 or not (b"does not answer any more" in err or b"the card is gone" in err):
         return f"exit status {p.returncode}: {err.decode()}"
     # The socket is left over; a new server takes it, and a client finds it.
     again = Server(folder)
@@ -278,8 +303,7 @@ def main():
         try:
             stages, problems, after = kill_rounds(server, want, rng)
             result(not problems, f"every start after {ROUNDS} SIGKILLs works", "\n".join(problems))
-            least = ROUNDS // 20
-            result(all(stages[s] >= least for s in ("boot", "configuration", "inference")),
+            result(all(stages[s] >= LEAST for s in ("boot", "configuration", "inference")),
                    "boot, configuration and inference were all hit", stages)
             print(f"# killed in: {stages}, {time.monotonic() - begin:.1f} s")
             result(len([f for f in after if f["fact"] == "since_death"]) >= ROUNDS
