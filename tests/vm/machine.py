@@ -71,7 +71,10 @@ class Machine:
     def _qmp_next(self):
         line = b""
         while not line.endswith(b"\n"):
-            more = self.monitor.recv(1)
+            try:
+                more = self.monitor.recv(1)
+            except ConnectionError:
+                more = b""
             if not more:
                 raise Gone("QEMU ended")
             line += more

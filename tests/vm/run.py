@@ -361,6 +361,7 @@ def run_machine(name, case, checks, folder, tally):
             elif word == "##END":
                 check, status = rest.split()
                 stray = host.stray_dma()
+                machine.send("ok")
                 if check not in STRAY and stray:
                     log.append("FAILED: " + stray)
                     status = "1"
