@@ -119,6 +119,8 @@ static bool inside_frame(const struct host_layout *l)
 	uint64_t elements = (uint64_t)l->hw_height * l->hw_width * l->hw_features;
 	struct host_pass p;
 
+	if (!elements)
+		return !l->user.elements;
 	for (unsigned int i = 0; host_layout_pass(l, i, &p); i++) {
 		int64_t low = (int64_t)p.hw, high = (int64_t)p.hw;
 

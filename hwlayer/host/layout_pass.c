@@ -72,13 +72,16 @@ static struct strides hw_strides(const struct host_layout *l)
 bool host_layout_pass(const struct host_layout *l, unsigned int index, struct host_pass *out)
 {
 	size_t h = l->user.height, w = l->user.width, c = l->user.features;
-	struct strides s = hw_strides(l);
-	ptrdiff_t row = l->transpose ? s.column : s.row;
-	ptrdiff_t column = l->transpose ? s.row : s.column;
 	size_t skip = 0, row_elements = w * c;
+	ptrdiff_t row, column;
+	struct strides s;
 
-	if (!l->user.elements)
-		return false; /* rows of nothing need not be counted: there may be 2^64 */
+	/* Rows of nothing need not be counted, there may be 2^64; nor have they strides that fit. */
+	if (!l->user.elements || !l->hw_bytes)
+		return false;
+	s = hw_strides(l);
+	row = l->transpose ? s.column : s.row;
+	column = l->transpose ? s.row : s.column;
 	if (l->user.order == HW_ORDER_NV12 || l->user.order == HW_ORDER_NV21 ||
 	    l->user.order == HW_ORDER_I420) {
 		if (l->reorder)

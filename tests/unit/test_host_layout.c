@@ -434,6 +434,9 @@ static void frames_without_elements(void **state)
 		assert_memory_equal(hw, "UUUUUUUU", 8);
 		assert_memory_equal(user, "ffffffff", 8);
 		done++;
+		/* and what has elements does not come from where there are none */
+		layer.height = layer.width = layer.features = 1;
+		assert_int_equal(host_layout_init(&layer, HW_TYPE_U8, c.user, &l, &err), -ENOTSUP);
 	}
 	assert_true(done > 20);
 }
