@@ -61,6 +61,7 @@ struct http {
 	struct http_setup setup;
 	size_t n_routes;
 	struct MHD_Daemon *daemon;
+	MHD_socket quiesced; /* the listening socket once it is ours again */
 	unsigned int active; /* atomic */
 	bool closing;	     /* atomic */
 	uint64_t body_bytes; /* atomic */
@@ -591,6 +592,7 @@ int http_start(const struct http_setup *setup, struct http **out, uint16_t *port
 	if (!h)
 		return -ENOMEM;
 	h->setup = *setup;
+	h->quiesced = MHD_INVALID_SOCKET;
 	while (setup->routes[h->n_routes].path)
 		h->n_routes++;
 	h->body_budget =
@@ -637,12 +639,11 @@ err_free:
 
 void http_quiesce(struct http *h)
 {
-	MHD_socket fd;
-
 	__atomic_store_n(&h->closing, true, __ATOMIC_RELAXED);
-	fd = MHD_quiesce_daemon(h->daemon);
-	if (fd != MHD_INVALID_SOCKET)
-		close(fd);
+	h->quiesced = MHD_quiesce_daemon(h->daemon);
+	/* A thread may still be in accept(): the number stays taken until all of them have ended. */
+	if (h->quiesced != MHD_INVALID_SOCKET)
+		shutdown(h->quiesced, SHUT_RDWR);
 }
 
 unsigned int http_active(struct http *h)
@@ -655,6 +656,8 @@ void http_stop(struct http *h)
 	if (!h)
 		return;
 	MHD_stop_daemon(h->daemon);
+	if (h->quiesced != MHD_INVALID_SOCKET)
+		close(h->quiesced);
 	pthread_mutex_lock(&h->lock);
 	h->stop = true;
 	pthread_cond_signal(&h->cond);

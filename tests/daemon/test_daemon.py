@@ -680,6 +680,33 @@ def sigterm_lets_running_requests_finish():
             assert r.headers["Connection"] == "close"
 
 
+def lost(d, window):
+    """Send a window to a daemon that will end first."""
+    try:
+        d.infer(window)
+    except OSError:
+        pass
+
+
+def while_it_stops_new_connections_are_refused():
+    def turned_away():
+        try:
+            socket.create_connection(("127.0.0.1", d.port)).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+    for workers in (1, 4):
+        with start(BACKEND_TIMEOUT_MS=60000, WORKERS=workers) as d:
+            d.ready()
+            t = threading.Thread(target=lost, args=(d, special(402)))
+            t.start()
+            on_chip(d, 1)
+            d.process.send_signal(signal.SIGTERM)
+            until("a refused connection", turned_away)
+            d.stop(signal.SIGTERM, 1)  # which only a daemon that still waits can answer
+            t.join()
+
+
 def sigint_stops_with_idle_connections():
     with start() as d:
         d.ready()
@@ -696,12 +723,7 @@ def sigint_stops_with_idle_connections():
 def a_second_signal_ends_it_at_once():
     with start(BACKEND_TIMEOUT_MS=60000, LOG_LEVEL="info") as d:
         d.ready()
-        def lost():
-            try:
-                d.infer(special(402))
-            except OSError:
-                pass
-        t = threading.Thread(target=lost)
+        t = threading.Thread(target=lost, args=(d, special(402)))
         t.start()
         on_chip(d, 1)
         d.process.send_signal(signal.SIGTERM)
@@ -736,8 +758,8 @@ TESTS = [
     unfit_models_stop_the_start, a_link_finds_the_manifest_of_its_target,
     the_configuration_has_a_version, options_are_few, a_used_port_is_an_error,
     metrics_are_prometheus_text, sigterm_lets_running_requests_finish,
-    sigint_stops_with_idle_connections, a_second_signal_ends_it_at_once,
-    the_journal_gets_priorities,
+    while_it_stops_new_connections_are_refused, sigint_stops_with_idle_connections,
+    a_second_signal_ends_it_at_once, the_journal_gets_priorities,
 ]
 
 if __name__ == "__main__":
