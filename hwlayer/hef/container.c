@@ -131,13 +131,16 @@ int container_open(struct parse *p, const uint8_t *image, size_t len, struct con
 		return parse_refuse(p, HEF_FILE_OPERATION_FAILURE,
 				    "%zu bytes are too few for a HEF: the file was cut short", len);
 	}
-	/* The reference looks at the version before the magic: both end in the same status. */
-	if (get_be32(image) != HEF_MAGIC)
-		return refuse_impostor(p, HEF_NOT_SUPPORTED,
-				       impostor ? impostor
-						: "it does not start with the bytes 01 48 45 46");
 	version = get_be32(image + 4);
 	message = get_be32(image + 8);
+	/* 1.5: the version's whole header has to be there before anything looks at the magic. */
+	if (get_be32(image) != HEF_MAGIC)
+		return refuse_impostor(p,
+				       version < ARRAY_SIZE(header_bytes) && len < header_bytes[version]
+					   ? HEF_FILE_OPERATION_FAILURE
+					   : HEF_NOT_SUPPORTED,
+				       impostor ? impostor
+						: "it does not start with the bytes 01 48 45 46");
 	if (version >= ARRAY_SIZE(header_bytes))
 		return parse_refuse(p, HEF_NOT_SUPPORTED,
 				    "container version %" PRIu32 " is not known here (0 to 3 are)",

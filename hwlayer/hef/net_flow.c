@@ -309,6 +309,7 @@ static int parse_nms_kind(const struct host_op *h, const ProtoHEFNmsOp *op)
 		return r;
 	case PROTO_HEFNMS_OP__NMS_OP_IOU_OP:
 		h->out->kind = HEF_OP_IOU;
+		h->out->boxes_only = false; /* 5.13, 8.4: it has boxes already, nothing to leave out */
 		if (h->out->n_inputs != 1)
 			return parse_refuse(h->p, HEF_INVALID_HEF,
 					    "op \"%.60s\" takes one input, not %zu", h->op->name,

@@ -190,6 +190,13 @@ static void container_rules(void **state)
 		bad = copy_of(image, len);
 		memcpy(bad, "FEH\x01", 4);
 		expect(bad, len, HEF_NOT_SUPPORTED, -EBADMSG, "B.4: little-endian magic");
+		for (cut = 12; cut <= header; cut++) {
+			bad = copy_of(image, cut);
+			bad[0] = 0;
+			expect(bad, cut,
+			       cut < header ? HEF_FILE_OPERATION_FAILURE : HEF_NOT_SUPPORTED,
+			       -EBADMSG, "1.5: the magic comes after the header's length");
+		}
 		bad = copy_of(image, len);
 		bad[7] = 4;
 		expect(bad, len, HEF_NOT_SUPPORTED, -ENOTSUP, "B.5: version 4");

@@ -122,6 +122,36 @@ static void what_cannot_be_listed(void **state)
 	expect_part(&g, name);
 }
 
+/* 8.4: an IoU op is one of overlaps, of which there are none without suppression (5.13). */
+static void overlaps_of_chip_nms(void **state)
+{
+	static const struct hefnet_chip_nms chip = {80, 100, 0, 1};
+	static const struct hefnet_tensor boxes = {"m/nms", 1, 1, 8, .format = 6, .data_bytes = 2, .pad = 5};
+	struct hefgen g;
+
+	(void)state;
+	for (uint32_t boxes_only = 0; boxes_only < 2; boxes_only++) {
+		struct buf nms = {0}, op = {0}, info = hefnet_chip_nms(&chip, 0);
+
+		hefnet_begin(&g, "m", &image, 1, NULL, 0);
+		hefnet_layer(&g.at[AT_CONTEXT_META], &boxes, false, 0, &info);
+		hefnet_nms(&nms, 0.25, 0.6, 100, 80);
+		pb_msg(&nms, 10, &op);
+		pb_uint(&nms, 13, boxes_only);
+		hefnet_op(&g, 5, &nms, 5, 1, "m/iou");
+		hefnet_sorted(&g, "m/iou");
+		expect_part(&g, "            Output m/iou FLOAT32, HAILO NMS BY CLASS(number of classes: 80, "
+				"maximum bounding boxes per class: 100, maximum frame size: 160320)\n"
+				"            Operation:\n"
+				"                Op IOU\n"
+				"                Name: IoU-Post-Process\n"
+				"                Score threshold: 0.250\n"
+				"                IoU threshold: 0.60\n"
+				"                Classes: 80\n"
+				"                Max bboxes per class: 100\n");
+	}
+}
+
 /* Whatever a file says that was let in: the listing ends, one way or the other. */
 static void flipped_bits_do_no_harm(void **state)
 {
@@ -183,6 +213,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(groups_and_networks),
 		cmocka_unit_test(what_cannot_be_listed),
+		cmocka_unit_test(overlaps_of_chip_nms),
 		cmocka_unit_test(flipped_bits_do_no_harm),
 		cmocka_unit_test(architectures),
 	};
