@@ -65,7 +65,7 @@ int onnx_conv_shape(struct onnx_ctx *c)
 		c->p.conv.tile = TILE_MIN;
 	if (c->p.conv.tile > positions)
 		c->p.conv.tile = positions;
-	if (!c->p.conv.direct)
+	if (!c->p.conv.direct && c->out[0]->elements)
 		c->scratch_len = (size_t)(k_size * c->p.conv.tile) * sizeof(float) * c->workers;
 	return 0;
 }

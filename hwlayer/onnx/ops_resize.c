@@ -93,7 +93,7 @@ int onnx_resize_shape(struct onnx_ctx *c)
 		c->p.resize.scale[i] = scale;
 	}
 	r = onnx_out_shape(c, 0, x->type, x->rank, dim);
-	for (unsigned int i = 0; i < x->rank && !r; i++)
+	for (unsigned int i = 0; i < x->rank && !r && c->out[0]->elements; i++)
 		c->scratch_len += (size_t)dim[i] * sizeof(int64_t);
 	return r;
 }

@@ -178,7 +178,8 @@ static int make_steps(struct onnx_session *s, unsigned int threads, struct hw_er
 			most_out = g->nodes[i].n_out;
 	}
 	s->hook_out = calloc(most_out, sizeof(*s->hook_out));
-	s->scratch = aligned_alloc(ALIGN, align_up(scratch + 1, ALIGN));
+	if (scratch <= ARENA_MAX)
+		s->scratch = aligned_alloc(ALIGN, align_up(scratch + 1, ALIGN));
 	s->bytes += scratch;
 	if (!s->hook_out || !s->scratch)
 		return hw_fail(err, -ENOMEM, "no memory for %zu bytes of work space", scratch);

@@ -261,6 +261,38 @@ static void pooling_kernels_of_mostly_padding(void **state)
 	}
 }
 
+/* An output without elements needs no work space, whatever a file says of its other dimensions. */
+static void nothing_needs_no_work_space(void **state)
+{
+	const float scales[] = {1, 1, 2};
+	const int64_t three = 3;
+
+	(void)state;
+	for (int conv = 0; conv < 2; conv++) {
+		struct mb *b = mb_new(11);
+		struct hw_error err = {0};
+		struct onnx_session *s;
+		struct onnx_graph *g;
+
+		if (conv) {
+			mb_input(b, "x", MB_DIMS(1, 4, 600, 600));
+			mb_input(b, "w", MB_DIMS(0, 4, 512, 512));
+			mb_node(b, "Conv", "x w", "y");
+		} else {
+			mb_input(b, "x", MB_DIMS(0, 1, 1 << 26));
+			mb_f32(b, "scales", 1, &three, scales);
+			mb_attr_s(b, mb_node(b, "Resize", "x - scales", "y"), "mode", "nearest");
+		}
+		mb_output(b, "y");
+		assert_ok(mb_parse(b, &g, &err), &err);
+		assert_ok(onnx_session_new(g, 1, &s, &err), &err);
+		assert_true(onnx_session_bytes(s) < 1 << 16);
+		onnx_session_free(s);
+		onnx_free(g);
+		mb_free(b);
+	}
+}
+
 /* ------------------------------------------------------------ attribute forms */
 
 static void slice_by_attributes(void **state)
@@ -523,6 +555,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(conv_is_the_definition),
 		cmocka_unit_test(pooling_kernels_of_mostly_padding),
+		cmocka_unit_test(nothing_needs_no_work_space),
 		cmocka_unit_test(slice_by_attributes),
 		cmocka_unit_test(unsqueeze_and_softmax_of_opset_11),
 		cmocka_unit_test(leading_dynamic_dimension_is_one),
