@@ -188,17 +188,24 @@ static const cJSON *next_context(const cJSON *i)
 	return i;
 }
 
-/* Of a context's bytes the decoded actions say more; they stand behind its last request. */
-static bool decoded_differ(const cJSON *a, const cJSON *b, struct trace_difference *d)
+/* The request with which a context's bytes are complete, and what they say. */
+static const cJSON *last_chunk(const cJSON *i)
 {
-	const cJSON *x = next_context(a), *y = next_context(b);
+	while (i && !cJSON_GetObjectItem(i, "actions"))
+		i = trace_is_control(i, FW_SET_CONTEXT_INFO) ? i->next : NULL;
+	return i;
+}
+
+/* Of a context's bytes the decoded actions say more. */
+static bool decoded_differ(const cJSON *a, const cJSON *b, unsigned int nth,
+			   struct trace_difference *d)
+{
+	const cJSON *x = last_chunk(a), *y = last_chunk(b), *context = next_context(a);
 
 	if (!trace_is_control(a, FW_SET_CONTEXT_INFO) || !x || !y || !same_kind(x, y))
 		return false;
-	x = cJSON_GetObjectItem(x, "actions");
-	y = cJSON_GetObjectItem(y, "actions");
-	name_item(next_context(a), 0, d->where, sizeof(d->where));
-	return x && y && differ(x, y, d);
+	name_item(context ? context : a, nth, d->where, sizeof(d->where));
+	return differ(cJSON_GetObjectItem(x, "actions"), cJSON_GetObjectItem(y, "actions"), d);
 }
 
 static int compare_subjects(const cJSON *a, const cJSON *b, struct trace_difference *d)
@@ -214,7 +221,7 @@ static int compare_subjects(const cJSON *a, const cJSON *b, struct trace_differe
 		if (differ(x, y, d)) {
 			struct trace_difference better = {0};
 
-			if (decoded_differ(x, y, &better))
+			if (decoded_differ(x, y, controls, &better))
 				*d = better;
 			return 1;
 		}

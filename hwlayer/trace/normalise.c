@@ -118,15 +118,16 @@ void trace_norm_queries(cJSON *subject)
 	cJSON *i, *next;
 
 	for (size_t q = 0; q < ARRAY_SIZE(queries); q++) {
-		bool seen = false;
+		const cJSON *first = NULL;
 
 		for (i = subject->child; i; i = next) {
 			next = i->next;
 			if (!trace_is_control(i, queries[q]))
 				continue;
-			if (seen)
+			if (!first)
+				first = i;
+			else if (cJSON_Compare(i, first, true))
 				cJSON_Delete(cJSON_DetachItemViaPointer(subject, i));
-			seen = true;
 		}
 	}
 }

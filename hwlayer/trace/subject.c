@@ -34,7 +34,7 @@ static unsigned int symbol(struct symbols *s, unsigned int id)
 }
 
 struct subject {
-	const cJSON *lines;
+	const cJSON *lines, *now; /* now: the line that is read */
 	cJSON *out;
 	struct symbols lists;
 	/* the context whose chunks come in: joined bytes, and where each of them is */
@@ -80,14 +80,17 @@ static void copy_list(struct subject *s, cJSON *to, const cJSON *from)
 
 /* ------------------------------------------------------------------------------ controls */
 
+/* The newest so far: an address may come back. */
 static unsigned int list_at(uint64_t bus, const void *user)
 {
-	const cJSON *line, *lines = user;
+	const struct subject *s = user;
+	const cJSON *line;
 	unsigned int id = 0;
 
-	cJSON_ArrayForEach(line, lines) if (trace_is(line, "list_create") &&
-					    strtoull(trace_text(line, "bus"), NULL, 16) == bus) id =
-	    trace_uint(line, "list");
+	for (line = s->lines->child; line != s->now; line = line->next)
+		if (trace_is(line, "list_create") &&
+		    strtoull(trace_text(line, "bus"), NULL, 16) == bus)
+			id = trace_uint(line, "list");
 	return id;
 }
 
@@ -118,7 +121,7 @@ static int mask_address(const struct trace_action *a, void *user)
 	for (size_t i = 0; hbi && i < s->n_chunks; i++) {
 		if (at < s->chunks[i].from || at >= s->chunks[i].from + s->chunks[i].len)
 			continue;
-		id = list_at(get_le64(s->actions.ptr + at + TRACE_HBI_ADDRESS), s->lines);
+		id = list_at(get_le64(s->actions.ptr + at + TRACE_HBI_ADDRESS), s);
 		snprintf(name, sizeof(name), "<%04x...address>",
 			 id ? symbol(&s->lists, id) : 0xffff);
 		at = TRACE_SET_CONTEXT_HEAD + at - s->chunks[i].from;
@@ -137,8 +140,64 @@ static int mask_address(const struct trace_action *a, void *user)
 	return 0;
 }
 
+/* Most descriptors that a context fetches of a configuration list */
+static double fetched(const struct subject *s, unsigned int list)
+{
+	const cJSON *line;
+	double most = 0;
+
+	cJSON_ArrayForEach(line, s->lines)
+		if (trace_is(line, "config_list") && trace_uint(line, "list") == list &&
+		    trace_number(line, "descs_fetched") > most)
+			most = trace_number(line, "descs_fetched");
+	return most;
+}
+
+/*
+ * How long a list is follows from choices (points 1 and 4), but not any length will do: that stays
+ * when the number itself is taken out.
+ */
+static void judge_count(const struct subject *s, const char *word, unsigned int list, cJSON *hbi)
+{
+	const cJSON *count = cJSON_GetObjectItem(hbi, "count");
+	char *text = count ? cJSON_PrintUnformatted(count) : NULL;
+	double n = text ? strtod(text, NULL) : 0;
+	uint32_t whole = trace_to_uint(n);
+	char is[64] = "of use";
+
+	if (strstr(word, "_boundary_") && (!whole || whole & (whole - 1)))
+		snprintf(is, sizeof(is), "%.0f, no power of two", n);
+	else if (!strcmp(word, "activate_cfg_channel") && n < fetched(s, list))
+		snprintf(is, sizeof(is), "%.0f, of which %.0f are fetched", n, fetched(s, list));
+	cJSON_AddStringToObject(hbi, "count_is", is);
+	free(text);
+}
+
+static void rename_lists(struct subject *s, cJSON *actions)
+{
+	cJSON *a;
+
+	cJSON_ArrayForEach(a, actions)
+	{
+		cJSON *hbi = cJSON_GetObjectItem(a, "hbi"),
+		      *list = cJSON_GetObjectItem(hbi, "list"),
+		      *bus = cJSON_GetObjectItem(hbi, "bus");
+
+		if (cJSON_IsNumber(list)) {
+			unsigned int id = trace_to_uint(list->valuedouble);
+
+			cJSON_SetNumberValue(list, symbol(&s->lists, id));
+			judge_count(s, trace_text(a, "a"), id, hbi);
+		} else if (bus) {
+			cJSON_ReplaceItemInObject(hbi, "bus", cJSON_CreateString("of no list"));
+		}
+	}
+}
+
 static void add_chunk(struct subject *s, cJSON *control, const cJSON *line)
 {
+	struct span all;
+	cJSON *actions;
 	struct buf req;
 
 	if (trace_number(line, "first") != 0) {
@@ -156,9 +215,15 @@ static void add_chunk(struct subject *s, cJSON *control, const cJSON *line)
 		buf_put(&s->actions, req.ptr + TRACE_SET_CONTEXT_HEAD, s->chunks[n].len);
 	}
 	buf_free(&req);
+	if (trace_number(line, "last") == 0 || s->actions.failed)
+		return;
 	/* What cannot be taken apart is compared as it is, addresses and all. */
-	if (trace_number(line, "last") != 0 && !s->actions.failed)
-		trace_walk((struct span){s->actions.ptr, s->actions.len}, mask_address, s);
+	all = (struct span){s->actions.ptr, s->actions.len};
+	trace_walk(all, mask_address, s);
+	actions = trace_actions(all, list_at, s);
+	rename_lists(s, actions);
+	if (actions)
+		cJSON_AddItemToObject(control, "actions", actions);
 }
 
 static void add_control(struct subject *s, const cJSON *line)
@@ -178,21 +243,6 @@ static void add_control(struct subject *s, const cJSON *line)
 	copy_all(o, line, keys);
 	if (trace_is_control(line, FW_SET_CONTEXT_INFO) && *trace_text(o, "req"))
 		add_chunk(s, o, line);
-}
-
-static void rename_lists(struct subject *s, cJSON *actions)
-{
-	cJSON *a;
-
-	cJSON_ArrayForEach(a, actions)
-	{
-		cJSON *hbi = cJSON_GetObjectItem(a, "hbi"),
-		      *list = cJSON_GetObjectItem(hbi, "list");
-
-		if (cJSON_IsNumber(list))
-			cJSON_SetNumberValue(list,
-					     symbol(&s->lists, trace_to_uint(list->valuedouble)));
-	}
 }
 
 static void add_context(struct subject *s, const cJSON *line)
@@ -323,9 +373,13 @@ cJSON *trace_subject(const cJSON *lines)
 		return NULL;
 	s->lines = lines;
 	s->out = cJSON_CreateArray();
-	cJSON_ArrayForEach(line, lines) for (size_t i = 0; s->out && i < ARRAY_SIZE(kinds);
-					     i++) if (trace_is(line, kinds[i].op)) kinds[i]
-	    .add(s, line);
+	cJSON_ArrayForEach(line, lines)
+	{
+		s->now = line;
+		for (size_t i = 0; s->out && i < ARRAY_SIZE(kinds); i++)
+			if (trace_is(line, kinds[i].op))
+				kinds[i].add(s, line);
+	}
 	out = s->out;
 	buf_free(&s->actions);
 	free(s);

@@ -280,50 +280,6 @@ static void controls_swapped(cJSON *l)
 	at(b, "req")->valuestring = req;
 }
 
-struct change {
-	const char *name;
-	void (*change)(cJSON *lines);
-};
-#define CHANGE(f)                                                                                  \
-	{                                                                                          \
-#f, f                                                                              \
-	}
-
-static const struct change forbidden[] = {
-	CHANGE(enabled_batch),    CHANGE(control_cpu),	   CHANGE(header_byte),
-	CHANGE(activation_byte),  CHANGE(context_type),	   CHANGE(chunk_flag),
-	CHANGE(preliminary_byte), CHANGE(decoded_field),	   CHANGE(list_page),
-	CHANGE(other_list),	      CHANGE(list_address),	   CHANGE(piece_bytes),
-	CHANGE(piece_descs),      CHANGE(piece_sha),	   CHANGE(piece_ctrl),
-	CHANGE(config_stream),    CHANGE(config_descriptor),   CHANGE(channel_map),
-	CHANGE(timestamps),	      CHANGE(transfer_size),	   CHANGE(transfer_descs),
-	CHANGE(transfer_avail),   CHANGE(transfer_start),	   CHANGE(transfer_ctrl),
-	CHANGE(transfer_first),   CHANGE(transfer_irq),	   CHANGE(transfer_size_last),
-	CHANGE(transfer_channel), CHANGE(transfer_list),	   CHANGE(input_bytes),
-	CHANGE(no_clear),	      CHANGE(no_reset_at_the_end), CHANGE(no_query),
-	CHANGE(transfer_missing), CHANGE(fetch_order),	   CHANGE(controls_swapped),
-};
-
-static void every_forbidden_change_is_seen(void **state)
-{
-	cJSON *want = golden("mnist_cnn.hailo8.v0.batch1");
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(forbidden); i++) {
-		cJSON *changed = cJSON_Duplicate(want, true);
-		struct trace_difference d;
-
-		forbidden[i].change(changed);
-		if (trace_compare(changed, want, &d) != 1 || trace_compare(want, changed, &d) != 1)
-			fail_msg("%s passes for equal", forbidden[i].name);
-		assert_true(d.where[0] && d.a[0] && d.b[0]);
-		cJSON_Delete(changed);
-	}
-	cJSON_Delete(want);
-}
-
-/* --------------------------------------------------------------------- what may differ */
-
 /* Another total_desc_count for the first list that the action names, decoded and in the request. */
 static void put_count(cJSON *l, int context, const char *word, unsigned int count)
 {
@@ -346,6 +302,75 @@ static void put_count(cJSON *l, int context, const char *word, unsigned int coun
 	}
 	cJSON_SetNumberValue(at(hbi, "count"), count);
 }
+
+/* Point 1 allows any power of two, this is none. */
+static void ring_of_100(cJSON *l)
+{
+	put_count(l, 0, "open_boundary_output_channel", 100);
+}
+
+/* Point 4 allows fewer, but 19 are fetched. */
+static void config_of_18(cJSON *l)
+{
+	put_count(l, 2, "activate_cfg_channel", 18);
+}
+
+/* Point 2 is for the same question. */
+static void asked_otherwise(cJSON *l)
+{
+	flip(find(l, "control", 0, 1), "req", -1);
+}
+
+static void asked_another(cJSON *l)
+{
+	bump(find(l, "control", 72, 1), "cpu");
+}
+
+struct change {
+	const char *name;
+	void (*change)(cJSON *lines);
+};
+#define CHANGE(f)                                                                                  \
+	{                                                                                          \
+#f, f                                                                              \
+	}
+
+static const struct change forbidden[] = {
+	CHANGE(enabled_batch),    CHANGE(control_cpu),	   CHANGE(header_byte),
+	CHANGE(activation_byte),  CHANGE(context_type),	   CHANGE(chunk_flag),
+	CHANGE(preliminary_byte), CHANGE(decoded_field),	   CHANGE(list_page),
+	CHANGE(other_list),	      CHANGE(list_address),	   CHANGE(piece_bytes),
+	CHANGE(piece_descs),      CHANGE(piece_sha),	   CHANGE(piece_ctrl),
+	CHANGE(config_stream),    CHANGE(config_descriptor),   CHANGE(channel_map),
+	CHANGE(timestamps),	      CHANGE(transfer_size),	   CHANGE(transfer_descs),
+	CHANGE(transfer_avail),   CHANGE(transfer_start),	   CHANGE(transfer_ctrl),
+	CHANGE(transfer_first),   CHANGE(transfer_irq),	   CHANGE(transfer_size_last),
+	CHANGE(transfer_channel), CHANGE(transfer_list),	   CHANGE(input_bytes),
+	CHANGE(no_clear),	      CHANGE(no_reset_at_the_end), CHANGE(no_query),
+	CHANGE(transfer_missing), CHANGE(fetch_order),	   CHANGE(controls_swapped),
+	CHANGE(ring_of_100),	      CHANGE(config_of_18),	   CHANGE(asked_otherwise),
+	CHANGE(asked_another),
+};
+
+static void every_forbidden_change_is_seen(void **state)
+{
+	cJSON *want = golden("mnist_cnn.hailo8.v0.batch1");
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(forbidden); i++) {
+		cJSON *changed = cJSON_Duplicate(want, true);
+		struct trace_difference d;
+
+		forbidden[i].change(changed);
+		if (trace_compare(changed, want, &d) != 1 || trace_compare(want, changed, &d) != 1)
+			fail_msg("%s passes for equal", forbidden[i].name);
+		assert_true(d.where[0] && d.a[0] && d.b[0]);
+		cJSON_Delete(changed);
+	}
+	cJSON_Delete(want);
+}
+
+/* --------------------------------------------------------------------- what may differ */
 
 /* Point 1: an output ring of 8 instead of 128, in the activation context. */
 static void shorter_ring(cJSON *l)
@@ -585,9 +610,80 @@ static void differences_are_told_by_name(void **state)
 	}
 }
 
+/* The golden @line, a SET_CONTEXT_INFO, as two requests: the first @n bytes of actions, the others */
+static void split_request(cJSON *lines, cJSON *line, size_t n)
+{
+	cJSON *rest = cJSON_Duplicate(line, true);
+	size_t digits = strlen(trace_text(line, "req"));
+	char *first = at(line, "req")->valuestring, *second = at(rest, "req")->valuestring;
+	const size_t head = 2 * TRACE_SET_CONTEXT_HEAD, cut = head + 2 * n;
+
+	memcpy(first + 59, "0", 1); /* not the last, not the first */
+	memcpy(second + 49, "0", 1);
+	memmove(second + head, second + cut, digits - cut + 1);
+	first[cut] = 0;
+	cJSON_SetNumberValue(at(line, "last"), 0);
+	cJSON_SetNumberValue(at(rest, "first"), 0);
+	insert_before(lines, line->next, rest);
+}
+
+/* Issue 4: an action list is shown as actions.  Only the requests are changed, one digit each. */
+static void bytes_of_actions_are_told_as_actions(void **state)
+{
+	static const struct {
+		int control, digit;
+		const char *where, *is, *becomes;
+	} rows[] = {
+	    {0, 203, "activation context of application 0, action 2 (open_boundary_input_channel), "
+		     "frame_periph_size", "1024", "16778240"},
+	    /* active_sc: more digits than a double has */
+	    {2, 0, "preliminary context of application 0, action 7 (trigger_sequencer), active_sc",
+	     "2350888763654148593", "2350888763654148592"},
+	};
+	cJSON *want = golden("mnist_cnn.hailo8.v0.batch1"), *changed, *line;
+	struct trace_difference d;
+	char sc[17] = "";
+
+	(void)state;
+	for (int split = 0; split < 2; split++)
+		for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+			cJSON *base = cJSON_Duplicate(want, true);
+			char *c;
+
+			if (split)
+				split_request(base, find(base, "control", 33, rows[i].control), 60);
+			changed = cJSON_Duplicate(base, true);
+			line = find(changed, "control", 33, rows[i].control);
+			if (rows[i].digit) {
+				if (split)
+					line = line->next;
+				c = at(line, "req")->valuestring;
+				c += split ? rows[i].digit - 120 : rows[i].digit;
+			} else {
+				for (unsigned int k = 0; k < 8; k++)
+					snprintf(sc + 2 * k, 3, "%02x",
+						 (uint8_t)(2350888763654148593 >> 8 * k));
+				c = strstr(at(line, "req")->valuestring, sc);
+				if (!c)
+					c = strstr(at(line->next, "req")->valuestring, sc);
+				assert_non_null(c);
+				c++;
+			}
+			*c = *c == '0' ? '1' : '0';
+			assert_int_equal(trace_compare(base, changed, &d), 1);
+			assert_string_equal(d.where, rows[i].where);
+			assert_string_equal(d.a, rows[i].is);
+			assert_string_equal(d.b, rows[i].becomes);
+			cJSON_Delete(changed);
+			cJSON_Delete(base);
+		}
+	cJSON_Delete(want);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(bytes_of_actions_are_told_as_actions),
 	    cmocka_unit_test(every_forbidden_change_is_seen),
 	    cmocka_unit_test(every_allowance_has_its_normaliser),
 	    cmocka_unit_test(names_do_not_matter),
