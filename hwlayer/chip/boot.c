@@ -81,7 +81,7 @@ static int boot_timed_out(struct chip *chip, uint32_t ms, uint32_t *status, stru
 
 /* Load and start.  -ETIMEDOUT: @status is the boot status then, 0 when that cannot be read. */
 static int load(struct chip *chip, const struct chip_firmware *fw, const struct chip_boot_options *opt,
-		uint32_t timeout, uint32_t *status, struct hw_error *err)
+		uint32_t *status, struct hw_error *err)
 {
 	static const uint8_t trigger[4] = {1, 0, 0, 0};
 	const struct {
@@ -108,9 +108,9 @@ static int load(struct chip *chip, const struct chip_firmware *fw, const struct 
 			return hw_fail_context(err, r, "loading the firmware to chip address 0x%x",
 					       items[i].addr);
 	}
-	r = chip_wait(chip, &chip->irq_booted, timeout);
+	r = chip_wait(chip, &chip->irq_booted, opt->boot_timeout_ms);
 	if (r == -ETIMEDOUT)
-		return boot_timed_out(chip, timeout, status, err);
+		return boot_timed_out(chip, opt->boot_timeout_ms, status, err);
 	if (r < 0)
 		return chip_fail(chip, err, r, "waiting for the firmware to start");
 	return 0;
@@ -119,15 +119,15 @@ static int load(struct chip *chip, const struct chip_firmware *fw, const struct 
 int chip_boot(struct chip *chip, const struct chip_firmware *fw, const struct chip_boot_options *opt,
 	      struct hw_error *err)
 {
-	uint32_t timeout = opt->boot_timeout_ms ? opt->boot_timeout_ms : CHIP_BOOT_TIMEOUT_MS, status;
+	uint32_t status;
 	int r;
 
 	if (chip_firmware_runs(chip)) {
-		r = stop_running(chip, timeout, err);
+		r = stop_running(chip, opt->boot_timeout_ms, err);
 		if (r < 0)
 			return r;
 	}
-	r = load(chip, fw, opt, timeout, &status, err);
+	r = load(chip, fw, opt, &status, err);
 	if (r != -ETIMEDOUT || status != CHIP_BOOT_STATUS_READY || !chip->be->ops->reset)
 		return r;
 	/*
@@ -139,5 +139,5 @@ int chip_boot(struct chip *chip, const struct chip_firmware *fw, const struct ch
 	r = chip_function_reset(chip, err);
 	if (r == 0)
 		r = chip_irq_start(chip, err);
-	return r < 0 ? r : load(chip, fw, opt, timeout, &status, err);
+	return r < 0 ? r : load(chip, fw, opt, &status, err);
 }

@@ -76,8 +76,7 @@ static int start(struct chip *chip, const struct chip_firmware *fw,
 {
 	int r;
 
-	r = chip_takeover(chip, opt->boot_timeout_ms ? opt->boot_timeout_ms : CHIP_BOOT_TIMEOUT_MS,
-			  err);
+	r = chip_takeover(chip, opt->boot_timeout_ms, err);
 	if (r < 0)
 		return r;
 	chip->booting = true;
@@ -104,21 +103,20 @@ static int start(struct chip *chip, const struct chip_firmware *fw,
 	return chip_identify(chip, err);
 }
 
-int chip_init(struct chip *chip, struct backend *be, const struct chip_boot_options *opt,
+int chip_init(struct chip *chip, struct backend *be, const struct chip_boot_options *options,
 	      struct hw_error *err)
 {
-	static const struct chip_boot_options defaults;
-	struct span image;
+	struct chip_boot_options opt = options ? *options : (struct chip_boot_options){0};
+	struct span image = opt.firmware;
 	struct chip_firmware fw;
 	uint8_t *synthetic = NULL;
 	int r;
 
-	if (!opt)
-		opt = &defaults;
+	if (!opt.boot_timeout_ms)
+		opt.boot_timeout_ms = CHIP_BOOT_TIMEOUT_MS;
 	r = chip_probe(chip, be, err);
 	if (r < 0)
 		return r;
-	image = opt->firmware;
 	if (!image.len) {
 		if (!backend_is_software(be))
 			return hw_fail(err, -ENOENT, "no firmware image given for the card at %s", be->bdf);
@@ -136,15 +134,15 @@ int chip_init(struct chip *chip, struct backend *be, const struct chip_boot_opti
 			    FW_SUPPORTED_MINOR);
 		goto out;
 	}
-	if (opt->board_cfg.len > CHIP_FW_CFG_MAX || opt->fw_cfg.len > CHIP_FW_CFG_MAX) {
+	if (opt.board_cfg.len > CHIP_FW_CFG_MAX || opt.fw_cfg.len > CHIP_FW_CFG_MAX) {
 		r = hw_fail(err, -EINVAL, "a configuration file is %zu bytes long; at most %u fit",
-			    opt->board_cfg.len > opt->fw_cfg.len ? opt->board_cfg.len : opt->fw_cfg.len,
+			    opt.board_cfg.len > opt.fw_cfg.len ? opt.board_cfg.len : opt.fw_cfg.len,
 			    CHIP_FW_CFG_MAX);
 		goto out;
 	}
 	/* Whoever used it before: until what they left has been ended, it reaches nobody's memory. */
 	be->ops->set_bus_master(be, false);
-	r = start(chip, &fw, opt, err);
+	r = start(chip, &fw, &opt, err);
 	if (r < 0)
 		chip_shutdown(chip);
 out:

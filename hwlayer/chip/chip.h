@@ -90,7 +90,7 @@ struct chip_boot_options {
  * IDENTIFY.
  * On failure the chip is stopped and masked again.
  */
-int chip_init(struct chip *chip, struct backend *be, const struct chip_boot_options *opt,
+int chip_init(struct chip *chip, struct backend *be, const struct chip_boot_options *options,
 	      struct hw_error *err);
 /* Only check that it answers (hwctl list/info without boot). */
 int chip_probe(struct chip *chip, struct backend *be, struct hw_error *err);

@@ -35,7 +35,10 @@ int chip_window_point(struct chip *chip, uint32_t addr, struct hw_error *err);
 
 /* boot.c */
 
-/* From any state to firmware that just started; interrupts are on and chip->booting is set. */
+/*
+ * From any state to firmware that just started; interrupts are on and chip->booting is set.  The
+ * timeout in @opt is taken as it is: chip_init() put the default there.
+ */
 int chip_boot(struct chip *chip, const struct chip_firmware *fw, const struct chip_boot_options *opt,
 	      struct hw_error *err);
 
