@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_DEPTH 10  /* operators declare JSON depth 10: contracts.md section 1 */
-#define MAX_KEYS 256  /* keys of all objects open at one time */
+#include "json.h"
+
 #define MAX_ECHO 1024 /* a longer offending value is not echoed */
 
 /* A complaint about one place in the document; the place is a slice of the body. */
@@ -23,13 +23,7 @@ struct finding {
 };
 
 struct parser {
-	const char *start, *p, *end;
-	const char *error; /* not NULL: not JSON, for this reason, at p */
-	unsigned int depth;
-	unsigned int literals;	 /* NaN and Infinity tokens met */
-	uint64_t keys[MAX_KEYS]; /* hashes of the keys of all open objects */
-	unsigned int n_keys;
-
+	struct json json;
 	float *window;
 	bool has_x;
 	size_t steps;
@@ -38,376 +32,6 @@ struct parser {
 	struct finding not_list, not_number, channels, not_finite, range;
 	size_t channels_got;
 };
-
-static bool fail(struct parser *ps, const char *error)
-{
-	if (!ps->error)
-		ps->error = ps->p >= ps->end ? "Unexpected end of data" : error;
-	return false;
-}
-
-static void skip_space(struct parser *ps)
-{
-	while (ps->p < ps->end &&
-	       (*ps->p == ' ' || *ps->p == '\n' || *ps->p == '\r' || *ps->p == '\t'))
-		ps->p++;
-}
-
-static bool at(const struct parser *ps, char c)
-{
-	return ps->p < ps->end && *ps->p == c;
-}
-
-/* ---------------------------------------------------------------- strings */
-
-/* Length of the UTF-8 sequence at @p, 0 when it is not one (RFC 3629: no overlong forms, no
- * surrogates, nothing above U+10FFFF). */
-static size_t utf8_length(const unsigned char *p, size_t left)
-{
-	static const struct {
-		unsigned char lead_min, lead_max, second_min, second_max, length;
-	} forms[] = {
-	    {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
-	    {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
-	    {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-	};
-
-	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-		if (p[0] < forms[i].lead_min || p[0] > forms[i].lead_max)
-			continue;
-		if (forms[i].length > left || p[1] < forms[i].second_min ||
-		    p[1] > forms[i].second_max)
-			return 0;
-		for (size_t k = 2; k < forms[i].length; k++)
-			if ((p[k] & 0xc0) != 0x80)
-				return 0;
-		return forms[i].length;
-	}
-	return 0;
-}
-
-/* FNV-1a, over code points, so that "x" and "\u0078" are the same key. */
-static uint64_t hash_code(uint64_t h, uint32_t code)
-{
-	for (int i = 0; i < 4; i++) {
-		h ^= code >> (8 * i) & 0xff;
-		h *= 0x100000001b3u;
-	}
-	return h;
-}
-
-static bool parse_hex4(struct parser *ps, uint32_t *code)
-{
-	*code = 0;
-	for (int i = 0; i < 4; i++, ps->p++) {
-		char c = ps->p < ps->end ? *ps->p : 0;
-		uint32_t digit;
-
-		if (c >= '0' && c <= '9')
-			digit = (uint32_t)(c - '0');
-		else if (c >= 'a' && c <= 'f')
-			digit = (uint32_t)(c - 'a' + 10);
-		else if (c >= 'A' && c <= 'F')
-			digit = (uint32_t)(c - 'A' + 10);
-		else
-			return fail(ps, "Invalid \\u escape");
-		*code = *code << 4 | digit;
-	}
-	return true;
-}
-
-static bool parse_escape(struct parser *ps, uint32_t *code)
-{
-	static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-	const char *hit;
-	uint32_t low;
-
-	if (at(ps, 'u')) {
-		ps->p++;
-		if (!parse_hex4(ps, code))
-			return false;
-		/* A surrogate pair is one code point; a lone surrogate is taken as it is. */
-		if (*code >> 10 == 0xd800 >> 10 && ps->end - ps->p >= 6 && ps->p[0] == '\\' &&
-		    ps->p[1] == 'u') {
-			const char *back = ps->p;
-
-			ps->p += 2;
-			if (!parse_hex4(ps, &low))
-				return false;
-			if (low >> 10 == 0xdc00 >> 10)
-				*code = 0x10000 + ((*code & 0x3ff) << 10 | (low & 0x3ff));
-			else
-				ps->p = back;
-		}
-		return true;
-	}
-	hit = ps->p < ps->end && *ps->p ? strchr(from, *ps->p) : NULL;
-	if (!hit)
-		return fail(ps, "Invalid \\escape");
-	*code = (uint32_t)to[hit - from];
-	ps->p++;
-	return true;
-}
-
-static uint32_t utf8_code(const unsigned char *p, size_t n)
-{
-	uint32_t code = n == 2 ? p[0] & 0x1f : n == 3 ? p[0] & 0x0f : p[0] & 0x07;
-
-	for (size_t i = 1; i < n; i++)
-		code = code << 6 | (p[i] & 0x3f);
-	return code;
-}
-
-/* At the opening quote; @hash gets the hash of the text, @first its first code point and @count
- * how many it has. */
-static bool parse_string(struct parser *ps, uint64_t *hash, uint32_t *first, size_t *count)
-{
-	*hash = 0xcbf29ce484222325u;
-	*count = 0;
-	*first = 0;
-	ps->p++;
-	while (!at(ps, '"')) {
-		uint32_t code;
-
-		if (ps->p >= ps->end)
-			return fail(ps, "Unterminated string");
-		if ((unsigned char)*ps->p < 0x20)
-			return fail(ps, "Invalid control character");
-		if (*ps->p == '\\') {
-			ps->p++;
-			if (!parse_escape(ps, &code))
-				return false;
-		} else if ((unsigned char)*ps->p < 0x80) {
-			code = (unsigned char)*ps->p++;
-		} else {
-			const unsigned char *u = (const unsigned char *)ps->p;
-			size_t n = utf8_length(u, (size_t)(ps->end - ps->p));
-
-			if (!n)
-				return fail(ps, "Invalid UTF-8");
-			code = utf8_code(u, n);
-			ps->p += n;
-		}
-		if (!(*count)++)
-			*first = code;
-		*hash = hash_code(*hash, code);
-	}
-	ps->p++;
-	return true;
-}
-
-/* ---------------------------------------------------------------- numbers */
-
-static bool is_digit(const struct parser *ps)
-{
-	return ps->p < ps->end && *ps->p >= '0' && *ps->p <= '9';
-}
-
-/*
- * Up to 2^53 and 10^22 both operands are exact doubles, so one multiplication or division rounds
- * correctly (Clinger's fast path).  Everything else goes through strtod(), which may read up to
- * the NUL behind the body.
- */
-static bool parse_number(struct parser *ps, double *out)
-{
-	static const double pow10[] = {1e0,  1e1,  1e2,	 1e3,  1e4,  1e5,  1e6,	 1e7,
-				       1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-				       1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-	const char *from = ps->p;
-	bool negative = at(ps, '-');
-	uint64_t mantissa = 0;
-	unsigned int digits = 0;
-	int exp10 = 0, sign = 1, e = 0;
-
-	if (negative)
-		ps->p++;
-	if (!is_digit(ps))
-		return fail(ps, "Expecting value");
-	if (at(ps, '0')) {
-		ps->p++;
-	} else {
-		for (; is_digit(ps); ps->p++, digits++)
-			if (digits < 18)
-				mantissa = mantissa * 10 + (uint64_t)(*ps->p - '0');
-	}
-	if (is_digit(ps))
-		return fail(ps, "Number with a leading zero");
-	if (at(ps, '.')) {
-		ps->p++;
-		if (!is_digit(ps))
-			return fail(ps, "Expecting a digit");
-		for (; is_digit(ps); ps->p++, digits++) {
-			if (digits < 18) {
-				mantissa = mantissa * 10 + (uint64_t)(*ps->p - '0');
-				exp10--;
-			}
-		}
-	}
-	if (at(ps, 'e') || at(ps, 'E')) {
-		ps->p++;
-		if (at(ps, '+') || at(ps, '-'))
-			sign = *ps->p++ == '-' ? -1 : 1;
-		if (!is_digit(ps))
-			return fail(ps, "Expecting a digit");
-		for (; is_digit(ps); ps->p++)
-			if (e < 10000)
-				e = e * 10 + (*ps->p - '0');
-		exp10 += sign * e;
-	}
-	if (digits <= 18 && mantissa <= 1ull << 53 && exp10 >= -22 && exp10 <= 22) {
-		double v = (double)mantissa;
-
-		v = exp10 < 0 ? v / pow10[-exp10] : v * pow10[exp10];
-		*out = negative ? -v : v;
-	} else {
-		*out = strtod(from, NULL);
-	}
-	return true;
-}
-
-static bool take_word(struct parser *ps, const char *word)
-{
-	size_t n = strlen(word);
-
-	if ((size_t)(ps->end - ps->p) < n || memcmp(ps->p, word, n) != 0)
-		return false;
-	ps->p += n;
-	return true;
-}
-
-/* The three tokens that are not JSON, but that Python's json writes for such floats. */
-static bool take_non_finite(struct parser *ps, double *out)
-{
-	if (take_word(ps, "NaN"))
-		*out = (double)NAN;
-	else if (take_word(ps, "Infinity"))
-		*out = (double)INFINITY;
-	else if (take_word(ps, "-Infinity"))
-		*out = -(double)INFINITY;
-	else
-		return false;
-	ps->literals++;
-	return true;
-}
-
-/* ----------------------------------------------------------------- values */
-
-static bool enter(struct parser *ps)
-{
-	if (ps->depth == MAX_DEPTH)
-		return fail(ps, "Nested too deeply");
-	ps->depth++;
-	ps->p++;
-	skip_space(ps);
-	return true;
-}
-
-static bool leave(struct parser *ps)
-{
-	ps->depth--;
-	ps->p++;
-	return true;
-}
-
-/* Behind a member: true at the next one, false at the closing bracket or on an error. */
-static bool next_member(struct parser *ps, char close)
-{
-	skip_space(ps);
-	if (at(ps, close))
-		return false;
-	if (!at(ps, ','))
-		return fail(ps, "Expecting ',' delimiter");
-	ps->p++;
-	skip_space(ps);
-	if (at(ps, close))
-		return fail(ps, "Illegal trailing comma");
-	return true;
-}
-
-/* At a key of an object whose own keys start at keys[@base]. */
-static bool parse_key(struct parser *ps, unsigned int base, bool *is_x)
-{
-	const char *from = ps->p;
-	uint64_t hash;
-	uint32_t first;
-	size_t count;
-
-	if (!at(ps, '"'))
-		return fail(ps, "Expecting property name enclosed in double quotes");
-	if (!parse_string(ps, &hash, &first, &count))
-		return false;
-	for (unsigned int i = base; i < ps->n_keys; i++) {
-		if (ps->keys[i] == hash) {
-			ps->p = from;
-			return fail(ps, "Duplicate key");
-		}
-	}
-	if (ps->n_keys == MAX_KEYS)
-		return fail(ps, "Too many keys");
-	ps->keys[ps->n_keys++] = hash;
-	*is_x = count == 1 && first == 'x';
-	skip_space(ps);
-	if (!at(ps, ':'))
-		return fail(ps, "Expecting ':' delimiter");
-	ps->p++;
-	skip_space(ps);
-	return true;
-}
-
-static bool skip_value(struct parser *ps, bool non_finite_allowed);
-
-static bool skip_object(struct parser *ps, bool non_finite_allowed)
-{
-	unsigned int base = ps->n_keys;
-	bool is_x;
-
-	if (!enter(ps))
-		return false;
-	if (!at(ps, '}')) {
-		do {
-			if (!parse_key(ps, base, &is_x) || !skip_value(ps, non_finite_allowed))
-				return false;
-		} while (next_member(ps, '}'));
-	}
-	ps->n_keys = base;
-	return !ps->error && leave(ps);
-}
-
-static bool skip_array(struct parser *ps, bool non_finite_allowed)
-{
-	if (!enter(ps))
-		return false;
-	if (!at(ps, ']')) {
-		do {
-			if (!skip_value(ps, non_finite_allowed))
-				return false;
-		} while (next_member(ps, ']'));
-	}
-	return !ps->error && leave(ps);
-}
-
-/* Any value that nobody wants; recursion ends at MAX_DEPTH. */
-static bool skip_value(struct parser *ps, bool non_finite_allowed)
-{
-	uint64_t hash;
-	uint32_t first;
-	size_t count;
-	double v;
-
-	if (at(ps, '{'))
-		return skip_object(ps, non_finite_allowed);
-	if (at(ps, '['))
-		return skip_array(ps, non_finite_allowed);
-	if (at(ps, '"'))
-		return parse_string(ps, &hash, &first, &count);
-	if (take_word(ps, "true") || take_word(ps, "false") || take_word(ps, "null"))
-		return true;
-	if (non_finite_allowed && take_non_finite(ps, &v))
-		return true;
-	return parse_number(ps, &v);
-}
-
-/* ------------------------------------------------------------------ window */
 
 static void note(struct finding *f, int levels, size_t t, size_t c, double value)
 {
@@ -421,8 +45,8 @@ static void note_slice(const struct parser *ps, struct finding *f, const char *f
 		       unsigned int literals_before)
 {
 	f->from = from;
-	f->to = ps->p;
-	f->opaque = ps->literals != literals_before;
+	f->to = ps->json.p;
+	f->opaque = ps->json.literals != literals_before;
 }
 
 static double limit_of(size_t channel)
@@ -434,17 +58,18 @@ static double limit_of(size_t channel)
 
 static bool parse_cell(struct parser *ps, size_t t, size_t c)
 {
-	const char *from = ps->p;
-	unsigned int literals = ps->literals;
+	struct json *js = &ps->json;
+	const char *from = js->p;
+	unsigned int literals = js->literals;
 	struct finding *f = NULL;
 	double v = 0.0;
 
-	if (!take_non_finite(ps, &v)) {
-		if (at(ps, '-') || is_digit(ps)) {
-			if (!parse_number(ps, &v))
+	if (!json_non_finite(js, &v)) {
+		if (json_at(js, '-') || json_at_digit(js)) {
+			if (!json_number(js, &v))
 				return false;
 		} else {
-			if (!skip_value(ps, true))
+			if (!json_skip(js, true))
 				return false;
 			f = &ps->not_number;
 		}
@@ -464,28 +89,28 @@ static bool parse_cell(struct parser *ps, size_t t, size_t c)
 
 static bool parse_row(struct parser *ps, size_t t)
 {
-	const char *from = ps->p;
-	unsigned int literals = ps->literals;
+	struct json *js = &ps->json;
+	const char *from = js->p;
+	unsigned int literals = js->literals;
 	struct finding *f = NULL;
 	size_t c = 0;
 
-	if (at(ps, '[')) {
-		if (!enter(ps))
+	if (json_at(js, '[')) {
+		if (!json_enter(js))
 			return false;
-		if (!at(ps, ']')) {
+		if (!json_at(js, ']')) {
 			do {
 				if (!parse_cell(ps, t, c))
 					return false;
 				c++;
-			} while (next_member(ps, ']'));
+			} while (json_next(js, ']'));
 		}
-		if (ps->error)
+		if (!json_leave(js))
 			return false;
-		leave(ps);
 		if (c != IMU_CHANNELS)
 			f = &ps->channels;
 	} else {
-		if (!skip_value(ps, true))
+		if (!json_skip(js, true))
 			return false;
 		f = &ps->not_list;
 	}
@@ -499,60 +124,60 @@ static bool parse_row(struct parser *ps, size_t t)
 
 static bool parse_x(struct parser *ps)
 {
-	unsigned int literals = ps->literals;
+	struct json *js = &ps->json;
+	unsigned int literals = js->literals;
 
 	ps->has_x = true;
-	ps->x_from = ps->p;
-	if (at(ps, '[')) {
-		if (!enter(ps))
+	ps->x_from = js->p;
+	if (json_at(js, '[')) {
+		if (!json_enter(js))
 			return false;
-		if (!at(ps, ']')) {
+		if (!json_at(js, ']')) {
 			do {
 				if (!parse_row(ps, ps->steps))
 					return false;
 				ps->steps++;
-			} while (next_member(ps, ']'));
+			} while (json_next(js, ']'));
 		}
-		if (ps->error)
+		if (!json_leave(js))
 			return false;
-		leave(ps);
 	} else {
-		if (!skip_value(ps, true))
+		if (!json_skip(js, true))
 			return false;
 		note(&ps->not_list, 0, 0, 0, 0.0);
 		note_slice(ps, &ps->not_list, ps->x_from, literals);
 	}
-	ps->x_to = ps->p;
-	ps->x_opaque = ps->literals != literals;
+	ps->x_to = js->p;
+	ps->x_opaque = js->literals != literals;
 	return true;
 }
 
 /* The whole document; @is_object tells whether it could hold an x at all. */
 static bool parse_document(struct parser *ps, bool *is_object)
 {
-	bool is_x;
+	struct json *js = &ps->json;
+	uint32_t only;
 
-	skip_space(ps);
-	*is_object = at(ps, '{');
+	json_space(js);
+	*is_object = json_at(js, '{');
 	if (*is_object) {
-		if (!enter(ps))
+		if (!json_enter(js))
 			return false;
-		if (!at(ps, '}')) {
+		if (!json_at(js, '}')) {
 			do {
-				if (!parse_key(ps, 0, &is_x) ||
-				    !(is_x ? parse_x(ps) : skip_value(ps, false)))
+				if (!json_key(js, 0, &only) ||
+				    !(only == 'x' ? parse_x(ps) : json_skip(js, false)))
 					return false;
-			} while (next_member(ps, '}'));
+			} while (json_next(js, '}'));
 		}
-		if (ps->error)
+		if (!json_leave(js))
 			return false;
-		leave(ps);
-	} else if (!skip_value(ps, false)) {
+	} else if (!json_skip(js, false)) {
 		return false;
 	}
-	skip_space(ps);
-	if (ps->p < ps->end)
-		return fail(ps, "Extra data");
+	json_space(js);
+	if (js->p < js->end)
+		return json_fail(js, "Extra data");
 	return true;
 }
 
@@ -642,16 +267,17 @@ static void put_finding(const struct parser *ps, FILE *f)
 
 static void put_refusal(const struct parser *ps, bool is_object, FILE *f)
 {
-	if (ps->p == ps->start && ps->start == ps->end) {
+	const struct json *js = &ps->json;
+	if (js->p == js->start && js->start == js->end) {
 		fputs("{\"detail\":[{\"type\":\"missing\",\"loc\":[\"body\"],"
 		      "\"msg\":\"Field required\",\"input\":null}]}",
 		      f);
-	} else if (ps->error) {
+	} else if (js->error) {
 		fprintf(f,
 			"{\"detail\":[{\"type\":\"json_invalid\",\"loc\":[\"body\",%zu],"
 			"\"msg\":\"JSON decode error\",\"input\":{},\"ctx\":{\"error\":\"",
-			(size_t)(ps->p - ps->start));
-		for (const char *e = ps->error; *e; e++) {
+			(size_t)(js->p - js->start));
+		for (const char *e = js->error; *e; e++) {
 			if (*e == '\\' || *e == '"')
 				fputc('\\', f);
 			fputc(*e, f);
@@ -662,13 +288,13 @@ static void put_refusal(const struct parser *ps, bool is_object, FILE *f)
 		      "\"msg\":\"Input should be a valid dictionary or object to extract fields "
 		      "from\",\"input\":",
 		      f);
-		put_input(f, ps->start, ps->end, false);
+		put_input(f, js->start, js->end, false);
 		fputs("}]}", f);
 	} else if (!ps->has_x) {
 		fputs("{\"detail\":[{\"type\":\"missing\",\"loc\":[\"body\",\"x\"],"
 		      "\"msg\":\"Field required\",\"input\":",
 		      f);
-		put_input(f, ps->start, ps->end, false);
+		put_input(f, js->start, js->end, false);
 		fputs("}]}", f);
 	} else {
 		put_finding(ps, f);
@@ -689,8 +315,8 @@ int codec_imu_parse(const char *body, size_t len, float window[IMU_VALUES], char
 	FILE *f;
 
 	memset(&ps, 0, sizeof(ps));
-	ps.start = ps.p = body;
-	ps.end = body + len;
+	ps.json.start = ps.json.p = body;
+	ps.json.end = body + len;
 	ps.window = window;
 	if (parse_document(&ps, &is_object) && acceptable(&ps))
 		return 0;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* daemon/codec.c against the HTTP contract (contracts.md section 1); cJSON and strtod() are the
+/* daemon/codec.c and json.c against the HTTP contract (contracts.md section 1); cJSON and strtod() are the
  * independent readers. */
 /* The daemon is a program, not a library: its pure files are compiled into their tests. */
+#include "../../daemon/json.c"
 #include "../../daemon/codec.c"
 
 #include "support/support.h"
