@@ -91,24 +91,17 @@ struct arguments {
 
 static int parse(int argc, char **argv, bool bind, struct arguments *a)
 {
-	for (int i = 1; i < argc; i++) {
-		int r = bind ? option_value(argc, argv, &i, "--driver", &a->driver) : 0;
+	const struct own_option known[] = {
+		{"--force", .flag = &a->force},
+		{"--dry-run", .flag = &a->dry},
+		bind ? (struct own_option){"--driver", .text = &a->driver}
+		     : (struct own_option){"--to-vendor", .flag = &a->vendor},
+		{0},
+	};
+	int r = read_options(bind ? "bind" : "unbind", argc, argv, known, &a->bdf);
 
-		if (r < 0)
-			return EXIT_USAGE;
-		if (r)
-			continue;
-		if (strcmp(argv[i], "--force") == 0)
-			a->force = true;
-		else if (strcmp(argv[i], "--dry-run") == 0)
-			a->dry = true;
-		else if (!bind && strcmp(argv[i], "--to-vendor") == 0)
-			a->vendor = true;
-		else if (argv[i][0] != '-' && !a->bdf)
-			a->bdf = argv[i];
-		else
-			return usage_error("%s does not know '%s'", bind ? "bind" : "unbind", argv[i]);
-	}
+	if (r != EXIT_OK)
+		return r;
 	if (a->driver && strcmp(a->driver, PCI_DRIVER_VFIO) && strcmp(a->driver, PCI_DRIVER_UIO) &&
 	    strcmp(a->driver, PCI_DRIVER_VENDOR))
 		return usage_error("--driver is " PCI_DRIVER_VFIO ", " PCI_DRIVER_UIO " or " PCI_DRIVER_VENDOR

@@ -38,7 +38,6 @@ struct test {
 	uint8_t **inputs;                /* INPUTS x n_in */
 	uint8_t **answers;               /* INPUTS x n_out: the first answer to each input */
 	uint8_t **expected;              /* n_out: for answers that are the pattern */
-	size_t n_raw;
 	uint8_t **raw;                   /* a frame for each stream, in the file's order */
 	bool answered[INPUTS];
 	struct ticket *tickets;
@@ -63,46 +62,21 @@ struct verdict {
 
 static int parse(int argc, char **argv, struct arguments *a)
 {
-	for (int i = 1; i < argc; i++) {
-		int r = option_number(argc, argv, &i, "--frames", 1, FRAMES_MAX, &a->frames);
+	const struct own_option known[] = {
+		{"--frames", .number = &a->frames, .min = 1, .max = FRAMES_MAX},
+		{"--in-flight", .number = &a->in_flight, .min = 1, .max = VDMA_TRANSFERS_MAX},
+		{"--timeout", .number = &a->timeout, .min = 1, .max = FRAME_TIMEOUT_MAX},
+		{"--onnx", .text = &a->onnx},
+		{0},
+	};
+	int r = read_options("dma-test", argc, argv, known, &a->model);
 
-		if (!r)
-			r = option_number(argc, argv, &i, "--in-flight", 1, VDMA_TRANSFERS_MAX,
-					  &a->in_flight);
-		if (!r)
-			r = option_number(argc, argv, &i, "--timeout", 1, 3600000, &a->timeout);
-		if (!r)
-			r = option_value(argc, argv, &i, "--onnx", &a->onnx);
-		if (r < 0)
-			return EXIT_USAGE;
-		if (!r && argv[i][0] != '-' && !a->model)
-			a->model = argv[i];
-		else if (!r)
-			return usage_error("dma-test does not know '%s'", argv[i]);
-	}
+	if (r != EXIT_OK)
+		return r;
 	return a->model ? EXIT_OK : usage_error("dma-test wants a MODEL.hef");
 }
 
 /* ---------------------------------------------------------------------------------- memory */
-
-static int alloc_frames(uint8_t ***out, size_t n, const struct hw_tensor_info *info, size_t n_info,
-			struct hw_error *err)
-{
-	*out = calloc(n * n_info, sizeof(**out));
-	for (size_t i = 0; *out && i < n * n_info; i++) {
-		(*out)[i] = calloc(1, info[i % n_info].frame_bytes);
-		if (!(*out)[i])
-			return hw_fail(err, -ENOMEM, "no memory for frames");
-	}
-	return *out ? 0 : hw_fail(err, -ENOMEM, "no memory for frames");
-}
-
-static void free_frames(uint8_t **v, size_t n)
-{
-	for (size_t i = 0; v && i < n; i++)
-		free(v[i]);
-	free(v);
-}
 
 static uint8_t user_guard(size_t i)
 {
@@ -131,7 +105,7 @@ static size_t damaged_guards(const uint8_t *p, size_t bytes)
 static int alloc_ticket(struct test *t, struct ticket *k, struct hw_error *err)
 {
 	k->test = t;
-	k->outputs = calloc(t->n_out, sizeof(*k->outputs));
+	k->outputs = calloc(t->n_out + 1, sizeof(*k->outputs));
 	k->frames = calloc(t->n_out, sizeof(*k->frames));
 	if (!k->outputs || !k->frames)
 		return hw_fail(err, -ENOMEM, "no memory for outputs");
@@ -148,37 +122,27 @@ static int alloc_ticket(struct test *t, struct ticket *k, struct hw_error *err)
 static void free_test(struct test *t)
 {
 	for (long i = 0; t->tickets && i < t->arg->in_flight; i++) {
-		free_frames(t->tickets[i].outputs, t->tickets[i].outputs ? t->n_out : 0);
+		frames_free(t->tickets[i].outputs);
 		free(t->tickets[i].frames);
 	}
 	free(t->tickets);
-	free_frames(t->inputs, INPUTS * t->n_in);
-	free_frames(t->answers, INPUTS * t->n_out);
-	free_frames(t->expected, t->n_out);
-	free_frames(t->raw, t->n_raw);
+	frames_free(t->inputs);
+	frames_free(t->answers);
+	frames_free(t->expected);
+	frames_free(t->raw);
 	dma_reference_free(t->reference);
 }
 
 /* The bytes of one transfer on each output's channel. */
 static int alloc_raw(struct test *t, struct hw_error *err)
 {
-	t->n_raw = t->net->n_outputs;
-	t->raw = calloc(t->n_raw, sizeof(*t->raw));
-	for (size_t i = 0; t->raw && i < t->n_raw; i++) {
+	t->raw = calloc(t->net->n_outputs + 1, sizeof(*t->raw));
+	for (size_t i = 0; t->raw && i < t->net->n_outputs; i++) {
 		t->raw[i] = malloc(t->net->plan->outputs[i].transfer);
 		if (!t->raw[i])
 			return hw_fail(err, -ENOMEM, "no memory for frames");
 	}
 	return t->raw ? 0 : hw_fail(err, -ENOMEM, "no memory for frames");
-}
-
-/* Without a model to compare with any bytes will do, as long as they differ. */
-static void fill_pattern(struct test *t)
-{
-	for (size_t k = 0; k < INPUTS * t->n_in; k++) {
-		for (size_t i = 0; i < t->in[k % t->n_in].frame_bytes; i++)
-			t->inputs[k][i] = (uint8_t)(i * 167 + (i >> 8) * 59 + k * 31 + 7);
-	}
 }
 
 static int prepare(struct test *t, struct hw_error *err)
@@ -197,11 +161,11 @@ static int prepare(struct test *t, struct hw_error *err)
 	t->out = hw_net_outputs(t->net, &t->n_out);
 	snprintf(t->function, sizeof(t->function), "%s", hw_net_function(t->net));
 	t->pattern = strcmp(t->function, "pattern") == 0;
-	r = alloc_frames(&t->inputs, INPUTS, t->in, t->n_in, err);
+	r = frames_alloc(INPUTS, t->in, t->n_in, &t->inputs, err);
 	if (r == 0)
-		r = alloc_frames(&t->answers, INPUTS, t->out, t->n_out, err);
+		r = frames_alloc(INPUTS, t->out, t->n_out, &t->answers, err);
 	if (r == 0)
-		r = alloc_frames(&t->expected, 1, t->out, t->n_out, err);
+		r = frames_alloc(1, t->out, t->n_out, &t->expected, err);
 	if (r == 0)
 		r = alloc_raw(t, err);
 	t->tickets = calloc((size_t)t->arg->in_flight, sizeof(*t->tickets));
@@ -212,7 +176,7 @@ static int prepare(struct test *t, struct hw_error *err)
 	if (r < 0)
 		return r;
 	if (!t->reference) {
-		fill_pattern(t);
+		frames_fill(t->inputs, t->in, t->n_in);
 		return 0;
 	}
 	return dma_reference_inputs(t->reference, t->arg->model, t->in, t->n_in, t->out, t->n_out, INPUTS,

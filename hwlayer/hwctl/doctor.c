@@ -205,20 +205,17 @@ int cmd_doctor(const struct options *opt, int argc, char **argv)
 	const char *wanted = NULL, *model = NULL;
 	char standard[PATH_MAX], bdf[16];
 	long frames = FRAMES;
+	const struct own_option known[] = {
+		{"--model", .text = &model},
+		{"--frames", .number = &frames, .min = 1, .max = FRAMES_MAX},
+		{0},
+	};
 	size_t n_failed = 0;
+	int r;
 
-	for (int i = 1; i < argc; i++) {
-		int r = option_value(argc, argv, &i, "--model", &model);
-
-		if (!r)
-			r = option_number(argc, argv, &i, "--frames", 1, FRAMES_MAX, &frames);
-		if (r < 0)
-			return EXIT_USAGE;
-		if (!r && argv[i][0] != '-' && !wanted)
-			wanted = argv[i];
-		else if (!r)
-			return usage_error("doctor does not know '%s'", argv[i]);
-	}
+	r = read_options("doctor", argc, argv, known, &wanted);
+	if (r != EXIT_OK)
+		return r;
 	if (!wanted)
 		wanted = opt->device;
 	if (wanted && (strcmp(wanted, "auto") == 0 || strcmp(wanted, "0") == 0))

@@ -19,34 +19,18 @@ struct arguments {
 
 static int parse(int argc, char **argv, struct arguments *a)
 {
-	for (int i = 1; i < argc; i++) {
-		int is = option_number(argc, argv, &i, "--contexts", 1, BUILD_CONTEXTS_MAX, &a->contexts);
-		const char **value = strcmp(argv[i], "-o") == 0		  ? &a->out
-				     : strcmp(argv[i], "--manifest") == 0 ? &a->manifest
-				     : strcmp(argv[i], "--name") == 0	  ? &a->name
-									  : NULL;
+	const struct own_option known[] = {
+		{"-o", .text = &a->out},
+		{"--manifest", .text = &a->manifest},
+		{"--name", .text = &a->name},
+		{"--contexts", .number = &a->contexts, .min = 1, .max = BUILD_CONTEXTS_MAX},
+		{"--calibrate", .words = &a->calibrate, .n_words = &a->n_calibrate},
+		{0},
+	};
+	int r = read_options("hef build", argc, argv, known, &a->model);
 
-		if (is < 0)
-			return EXIT_USAGE;
-		if (is)
-			continue;
-		if (value) {
-			if (i + 1 == argc)
-				return usage_error("%s wants a value", argv[i]);
-			*value = argv[++i];
-		} else if (strcmp(argv[i], "--calibrate") == 0) {
-			/* Everything up to the next option: a shell's *.json comes as many words. */
-			a->calibrate = argv + i + 1;
-			while (i + 1 < argc && argv[i + 1][0] != '-') {
-				i++;
-				a->n_calibrate++;
-			}
-		} else if (argv[i][0] != '-' && !a->model) {
-			a->model = argv[i];
-		} else {
-			return usage_error("hef build does not know '%s'", argv[i]);
-		}
-	}
+	if (r != EXIT_OK)
+		return r;
 	if (!a->model || !a->out)
 		return usage_error("hef build wants MODEL.onnx and -o MODEL.hef");
 	if (!a->manifest)

@@ -55,27 +55,20 @@ struct result {
 static int parse(int argc, char **argv, struct arguments *a)
 {
 	const char *clusters = NULL;
+	const struct own_option known[] = {
+		{"--arch", .text = &a->arch},
+		{"--clusters", .text = &clusters},
+		{"--name", .text = &a->name},
+		{"--batch", .number = &a->batch, .min = 1, .max = FW_BATCH_MAX},
+		{"--in-flight", .number = &a->in_flight, .min = 1, .max = VDMA_TRANSFERS_MAX},
+		{0},
+	};
 	char *end;
+	int r;
 
-	for (int i = 1; i < argc; i++) {
-		int r = option_value(argc, argv, &i, "--arch", &a->arch);
-
-		if (!r)
-			r = option_value(argc, argv, &i, "--clusters", &clusters);
-		if (!r)
-			r = option_value(argc, argv, &i, "--name", &a->name);
-		if (!r)
-			r = option_number(argc, argv, &i, "--batch", 1, FW_BATCH_MAX, &a->batch);
-		if (!r)
-			r = option_number(argc, argv, &i, "--in-flight", 1, VDMA_TRANSFERS_MAX,
-					  &a->in_flight);
-		if (r < 0)
-			return EXIT_USAGE;
-		if (!r && argv[i][0] != '-' && !a->path)
-			a->path = argv[i];
-		else if (!r)
-			return usage_error("hef check does not know '%s'", argv[i]);
-	}
+	r = read_options("hef check", argc, argv, known, &a->path);
+	if (r != EXIT_OK)
+		return r;
 	if (!a->path)
 		return usage_error("hef check wants a FILE");
 	if (a->arch && strcmp(a->arch, "8") && strcmp(a->arch, "8l"))

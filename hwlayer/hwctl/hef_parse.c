@@ -20,16 +20,15 @@ struct arguments {
 
 static int parse(int argc, char **argv, struct arguments *a)
 {
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--streams") == 0)
-			a->streams = true;
-		else if (strcmp(argv[i], "--no-vstreams") == 0)
-			a->no_vstreams = true;
-		else if (argv[i][0] != '-' && !a->path)
-			a->path = argv[i];
-		else
-			return usage_error("hef parse does not know '%s'", argv[i]);
-	}
+	const struct own_option known[] = {
+		{"--streams", .flag = &a->streams},
+		{"--no-vstreams", .flag = &a->no_vstreams},
+		{0},
+	};
+	int r = read_options("hef parse", argc, argv, known, &a->path);
+
+	if (r != EXIT_OK)
+		return r;
 	return a->path ? EXIT_OK : usage_error("hef parse wants a FILE or a directory");
 }
 

@@ -20,6 +20,8 @@ enum {
 	EXIT_BAD_FILE = 4,  /* a model, image or data file cannot be used */
 };
 
+#define FRAME_TIMEOUT_MAX 3600000 /* ms */
+
 /* Options every command takes. */
 struct options {
 	const char *device;
@@ -84,11 +86,31 @@ int open_device_quietly(const struct options *opt, bool no_boot, struct hw_dev *
 int load_network(const struct options *opt, struct hw_dev *dev, const char *path,
 		 const struct hw_net_options *o, struct hw_net **net, struct hw_error *err);
 cJSON *device_json(const struct hw_dev_info *info);
+
+/* options.c: an option of one command, and where its value goes (one of these); a list ends without a name */
+struct own_option {
+	const char *name;
+	const char **text;
+	long *number, min, max;
+	bool *flag;
+	char ***words; /* all up to the next option */
+	int *n_words;
+};
+/*
+ * Read a command's line.  @operand gets the word that is no option, NULL: it takes none.  EXIT_OK, or
+ * usage_error() was said.
+ */
+int read_options(const char *command, int argc, char **argv, const struct own_option *known,
+		 const char **operand);
 /* An option's number, or usage_error() and -1. */
 long number_option(const char *name, const char *text, long min, long max);
-/* Is argv[*i] option @name?  1: yes, its value is in @out and *i at it; 0: no; -1: usage_error() was said. */
-int option_value(int argc, char **argv, int *i, const char *name, const char **out);
-int option_number(int argc, char **argv, int *i, const char *name, long min, long max, long *out);
+
+/* frames.c: @n user frames of each of these tensors, one after another and NULL at the end; zeros */
+int frames_alloc(size_t n, const struct hw_tensor_info *info, size_t n_info, uint8_t ***out,
+		 struct hw_error *err);
+/* Bytes that differ from frame to frame. */
+void frames_fill(uint8_t *const *frames, const struct hw_tensor_info *info, size_t n_info);
+void frames_free(uint8_t **frames); /* NULL is fine */
 
 /* One line on stderr, rewritten in place on a terminal; quiet when --quiet or not worth it. */
 struct progress {

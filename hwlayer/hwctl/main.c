@@ -295,43 +295,6 @@ int load_network(const struct options *opt, struct hw_dev *dev, const char *path
 	return r;
 }
 
-int option_value(int argc, char **argv, int *i, const char *name, const char **out)
-{
-	if (strcmp(argv[*i], name))
-		return 0;
-	if (*i + 1 == argc) {
-		usage_error("%s wants a value", name);
-		return -1;
-	}
-	*out = argv[++*i];
-	return 1;
-}
-
-int option_number(int argc, char **argv, int *i, const char *name, long min, long max, long *out)
-{
-	const char *text;
-	int r = option_value(argc, argv, i, name, &text);
-
-	if (r != 1)
-		return r;
-	*out = number_option(name, text, min, max);
-	return *out < 0 ? -1 : 1;
-}
-
-long number_option(const char *name, const char *text, long min, long max)
-{
-	char *end;
-	long v;
-
-	errno = 0;
-	v = strtol(text, &end, 10);
-	if (errno || end == text || *end || v < min || v > max) {
-		usage_error("%s wants a number from %ld to %ld, not '%s'", name, min, max, text);
-		return -1;
-	}
-	return v;
-}
-
 static void log_line(enum hw_log_level level, const char *line, void *user)
 {
 	static const char *const names[] = {"error", "warning", "info", "debug"};

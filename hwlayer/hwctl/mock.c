@@ -12,30 +12,21 @@
 
 static int parse(int argc, char **argv, struct serve_options *s)
 {
-	for (int i = 1; i < argc; i++) {
-		const char *name = argv[i], **text = NULL, *arch = NULL;
+	const char *arch = "8";
+	const struct own_option known[] = {
+		{"--socket", .text = &s->socket},
+		{"--log", .text = &s->log},
+		{"--arch", .text = &arch},
+		{"--uio", .flag = &s->driver_down},
+		{0},
+	};
+	int r = read_options("mock serve", argc, argv, known, NULL);
 
-		if (strcmp(name, "--socket") == 0)
-			text = &s->socket;
-		else if (strcmp(name, "--log") == 0)
-			text = &s->log;
-		else if (strcmp(name, "--arch") == 0)
-			text = &arch;
-		if (text) {
-			if (i + 1 == argc)
-				return usage_error("%s wants a value", name);
-			*text = argv[++i];
-			if (!arch)
-				continue;
-			if (strcmp(arch, "8") && strcmp(arch, "8l"))
-				return usage_error("--arch is 8 or 8l, not '%s'", arch);
-			s->chip.arch = strcmp(arch, "8l") == 0 ? MOCK_HAILO8L : MOCK_HAILO8;
-		} else if (strcmp(name, "--uio") == 0) {
-			s->driver_down = true;
-		} else {
-			return usage_error("mock serve does not know '%s'", name);
-		}
-	}
+	if (r != EXIT_OK)
+		return r;
+	if (strcmp(arch, "8") && strcmp(arch, "8l"))
+		return usage_error("--arch is 8 or 8l, not '%s'", arch);
+	s->chip.arch = strcmp(arch, "8l") == 0 ? MOCK_HAILO8L : MOCK_HAILO8;
 	if (!s->socket)
 		return usage_error("mock serve wants --socket PATH");
 	if (!strchr(s->socket, '/'))

@@ -319,19 +319,19 @@ int cmd_regs(const struct options *opt, int argc, char **argv)
 	int status = EXIT_FAILED;
 	struct hw_error err = {0};
 	bool watch_channels = false;
+	long seconds = 0;
+	const struct own_option known[] = {
+		{"--watch-channels", .flag = &watch_channels},
+		{"--seconds", .number = &seconds, .min = 1, .max = SECONDS_MAX},
+		{0},
+	};
 	struct snapshot s;
 	struct hw_dev *dev;
-	long seconds = 0;
 	int r;
 
-	for (int i = 1; i < argc; i++) {
-		r = option_number(argc, argv, &i, "--seconds", 1, SECONDS_MAX, &seconds);
-		if (r < 0)
-			return EXIT_USAGE;
-		if (!r && strcmp(argv[i], "--watch-channels"))
-			return usage_error("regs does not know '%s'", argv[i]);
-		watch_channels = watch_channels || !r;
-	}
+	r = read_options("regs", argc, argv, known, NULL);
+	if (r != EXIT_OK)
+		return r;
 	if (seconds && !watch_channels)
 		return usage_error("--seconds goes with --watch-channels");
 	dev = open_device(opt, true, &status);

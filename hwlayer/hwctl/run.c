@@ -73,7 +73,7 @@ static int parse(int argc, char **argv, struct command_line *c)
 		else if (strcmp(name, "--in-flight") == 0)
 			number = &a->in_flight, max = 127;
 		else if (strcmp(name, "--timeout") == 0)
-			number = &a->timeout, max = 3600000;
+			number = &a->timeout, max = FRAME_TIMEOUT_MAX;
 		else if (strcmp(name, "--batch") == 0)
 			number = &a->batch, max = UINT16_MAX;
 		else if (strcmp(name, "--queue-depth") == 0)
@@ -121,12 +121,8 @@ static void free_jobs(struct command_line *c)
 	for (size_t m = 0; m < c->n; m++) {
 		struct run_job *j = &c->jobs[m];
 
-		for (size_t k = 0; j->inputs && k < j->n_inputs * j->n_in; k++)
-			free(j->inputs[k]);
-		for (size_t k = 0; j->outputs && k < j->n_inputs * j->n_out; k++)
-			free(j->outputs[k]);
-		free(j->inputs);
-		free(j->outputs);
+		frames_free(j->inputs);
+		frames_free(j->outputs);
 		free(j->latency_ns);
 		hw_manifest_free(j->manifest);
 	}

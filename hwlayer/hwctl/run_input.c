@@ -7,24 +7,13 @@
 
 static int alloc_inputs(struct run_job *j, size_t n, struct hw_error *err)
 {
-	j->inputs = calloc(n * j->n_in, sizeof(*j->inputs));
-	j->outputs = calloc(n * j->n_out, sizeof(*j->outputs));
-	if (!j->inputs || !j->outputs)
-		return hw_fail(err, -ENOMEM, "no memory for %zu inputs", n);
-	j->n_inputs = n;
-	for (size_t k = 0; k < n; k++) {
-		for (size_t i = 0; i < j->n_in; i++) {
-			j->inputs[k * j->n_in + i] = calloc(1, j->in[i].frame_bytes);
-			if (!j->inputs[k * j->n_in + i])
-				return hw_fail(err, -ENOMEM, "no memory for inputs");
-		}
-		for (size_t i = 0; i < j->n_out; i++) {
-			j->outputs[k * j->n_out + i] = calloc(1, j->out[i].frame_bytes);
-			if (!j->outputs[k * j->n_out + i])
-				return hw_fail(err, -ENOMEM, "no memory for outputs");
-		}
-	}
-	return 0;
+	int r = frames_alloc(n, j->in, j->n_in, &j->inputs, err);
+
+	if (r == 0)
+		r = frames_alloc(n, j->out, j->n_out, &j->outputs, err);
+	if (r == 0)
+		j->n_inputs = n;
+	return r;
 }
 
 static int json_inputs(struct run_job *j, struct hw_error *err)

@@ -53,18 +53,18 @@ int cmd_temp(const struct options *opt, int argc, char **argv)
 	int status = EXIT_FAILED;
 	bool watch = false;
 	long seconds = 0;
+	const struct own_option known[] = {
+		{"--watch", .flag = &watch},
+		{"--seconds", .number = &seconds, .min = 1, .max = SECONDS_MAX},
+		{0},
+	};
 	struct hw_dev *dev;
 	uint64_t start, end;
+	int r;
 
-	for (int i = 1; i < argc; i++) {
-		int r = option_number(argc, argv, &i, "--seconds", 1, SECONDS_MAX, &seconds);
-
-		if (r < 0)
-			return EXIT_USAGE;
-		if (!r && strcmp(argv[i], "--watch"))
-			return usage_error("temp does not know '%s'", argv[i]);
-		watch = watch || !r;
-	}
+	r = read_options("temp", argc, argv, known, NULL);
+	if (r != EXIT_OK)
+		return r;
 	if (seconds && !watch)
 		return usage_error("--seconds goes with --watch");
 	dev = open_device(opt, false, &status);
@@ -114,18 +114,18 @@ int cmd_events(const struct options *opt, int argc, char **argv)
 	int status = EXIT_FAILED;
 	struct hw_error err = {0};
 	long seconds = 0;
+	const struct own_option known[] = {
+		{"--seconds", .number = &seconds, .min = 1, .max = SECONDS_MAX},
+		{0},
+	};
 	struct hw_dev *dev;
 	uint64_t end;
 	float ts[2];
-	int r = 0;
+	int r;
 
-	for (int i = 1; i < argc; i++) {
-		r = option_number(argc, argv, &i, "--seconds", 1, SECONDS_MAX, &seconds);
-		if (r < 0)
-			return EXIT_USAGE;
-		if (!r)
-			return usage_error("events does not know '%s'", argv[i]);
-	}
+	r = read_options("events", argc, argv, known, NULL);
+	if (r != EXIT_OK)
+		return r;
 	dev = open_device(opt, false, &status);
 	if (!dev)
 		return status;
@@ -202,17 +202,17 @@ int cmd_log(const struct options *opt, int argc, char **argv)
 	struct hw_error err = {0};
 	uint8_t bytes[LOG_MAX];
 	bool core = false;
+	const struct own_option known[] = {
+		{"-o", .text = &out},
+		{"--core", .flag = &core},
+		{0},
+	};
 	struct hw_dev *dev;
 	int r;
 
-	for (int i = 1; i < argc; i++) {
-		r = option_value(argc, argv, &i, "-o", &out);
-		if (r < 0)
-			return EXIT_USAGE;
-		if (!r && strcmp(argv[i], "--core"))
-			return usage_error("log does not know '%s'", argv[i]);
-		core = core || !r;
-	}
+	r = read_options("log", argc, argv, known, NULL);
+	if (r != EXIT_OK)
+		return r;
 	dev = open_device(opt, false, &status);
 	if (!dev)
 		return status;

@@ -55,24 +55,18 @@ struct stress {
 
 static int parse(int argc, char **argv, struct arguments *a)
 {
-	for (int i = 1; i < argc; i++) {
-		int r = option_number(argc, argv, &i, "--seconds", 1, SECONDS_MAX, &a->seconds);
+	const struct own_option known[] = {
+		{"--seconds", .number = &a->seconds, .min = 1, .max = SECONDS_MAX},
+		{"--frames", .number = &a->frames, .min = 1, .max = FRAMES_MAX},
+		{"--threads", .number = &a->threads, .min = 1, .max = THREADS_MAX},
+		{"--timeout", .number = &a->timeout, .min = 1, .max = FRAME_TIMEOUT_MAX},
+		{"--onnx", .text = &a->onnx},
+		{0},
+	};
+	int r = read_options("stress", argc, argv, known, &a->model);
 
-		if (!r)
-			r = option_number(argc, argv, &i, "--frames", 1, FRAMES_MAX, &a->frames);
-		if (!r)
-			r = option_number(argc, argv, &i, "--threads", 1, THREADS_MAX, &a->threads);
-		if (!r)
-			r = option_number(argc, argv, &i, "--timeout", 1, 3600000, &a->timeout);
-		if (!r)
-			r = option_value(argc, argv, &i, "--onnx", &a->onnx);
-		if (r < 0)
-			return EXIT_USAGE;
-		if (!r && argv[i][0] != '-' && !a->model)
-			a->model = argv[i];
-		else if (!r)
-			return usage_error("stress does not know '%s'", argv[i]);
-	}
+	if (r != EXIT_OK)
+		return r;
 	if (!a->model)
 		a->model = host_default_model(a->standard);
 	if (!a->seconds && !a->frames)
@@ -144,27 +138,6 @@ static uint64_t hash(const struct stress *s, uint8_t *const *outputs)
 	return h;
 }
 
-static void free_frames(uint8_t **v, size_t n)
-{
-	for (size_t i = 0; v && i < n; i++)
-		free(v[i]);
-	free(v);
-}
-
-static uint8_t **alloc_frames(size_t n, const struct hw_tensor_info *info, size_t n_info)
-{
-	uint8_t **v = calloc(n * n_info, sizeof(*v));
-
-	for (size_t i = 0; v && i < n * n_info; i++) {
-		v[i] = calloc(1, info[i % n_info].frame_bytes);
-		if (!v[i]) {
-			free_frames(v, i);
-			return NULL;
-		}
-	}
-	return v;
-}
-
 static bool is_right(const struct stress *s, size_t input, uint64_t h)
 {
 	/* Which pattern a frame gets depends on the order in which threads came: any of them will do. */
@@ -220,9 +193,11 @@ static bool over(const struct stress *s)
 static void *worker(void *arg)
 {
 	struct stress *s = arg;
-	uint8_t **outputs = alloc_frames(1, s->out, s->n_out);
+	struct hw_error err;
+	uint8_t **outputs;
+	int r = frames_alloc(1, s->out, s->n_out, &outputs, &err);
 
-	while (outputs && !over(s)) {
+	while (r == 0 && !over(s)) {
 		long long n = atomic_fetch_add(&s->sent, 1);
 		unsigned int dead;
 
@@ -235,9 +210,9 @@ static void *worker(void *arg)
 			pthread_rwlock_unlock(&s->net_lock);
 		}
 	}
-	if (!outputs)
-		lost_one(s, &(struct hw_error){.code = -ENOMEM, .text = "no memory for a thread's frames"});
-	free_frames(outputs, outputs ? s->n_out : 0);
+	if (r < 0)
+		lost_one(s, &err);
+	frames_free(outputs);
 	return NULL;
 }
 
@@ -277,10 +252,10 @@ static void watch(struct stress *s)
 /* The right answers: those to the same input when nothing else was under way. */
 static int learn(struct stress *s, struct hw_error *err)
 {
-	uint8_t **outputs = alloc_frames(1, s->out, s->n_out);
 	size_t n = s->pattern ? PATTERNS : INPUTS;
 	struct progress p;
-	int r = outputs ? 0 : hw_fail(err, -ENOMEM, "no memory for frames");
+	uint8_t **outputs;
+	int r = frames_alloc(1, s->out, s->n_out, &outputs, err);
 
 	progress_start(&p, s->opt);
 	for (size_t k = 0; r == 0 && k < n && !interrupted(); k++) {
@@ -299,7 +274,7 @@ static int learn(struct stress *s, struct hw_error *err)
 			s->cosine = cosine;
 	}
 	progress_end(&p);
-	free_frames(outputs, outputs ? s->n_out : 0);
+	frames_free(outputs);
 	if (r == 0 && interrupted())
 		r = hw_fail(err, -EINTR, "ended by signal %d", interrupted());
 	return r;
@@ -308,6 +283,7 @@ static int learn(struct stress *s, struct hw_error *err)
 static int prepare(struct stress *s, struct hw_error *err)
 {
 	const struct hw_tensor_info *in, *out;
+	int r;
 
 	in = hw_net_inputs(s->net, &s->n_in);
 	out = hw_net_outputs(s->net, &s->n_out);
@@ -317,16 +293,13 @@ static int prepare(struct stress *s, struct hw_error *err)
 	memcpy(s->out, out, s->n_out * sizeof(*out));
 	snprintf(s->function, sizeof(s->function), "%s", hw_net_function(s->net));
 	s->pattern = strcmp(s->function, "pattern") == 0;
-	s->inputs = alloc_frames(INPUTS, s->in, s->n_in);
-	if (!s->inputs)
-		return hw_fail(err, -ENOMEM, "no memory for frames");
+	r = frames_alloc(INPUTS, s->in, s->n_in, &s->inputs, err);
+	if (r < 0)
+		return r;
 	if (s->reference)
 		return dma_reference_inputs(s->reference, s->arg->model, s->in, s->n_in, s->out, s->n_out,
 					    INPUTS, (float *const *)(void *)s->inputs, err);
-	for (size_t k = 0; k < INPUTS * s->n_in; k++) {
-		for (size_t i = 0; i < s->in[k % s->n_in].frame_bytes; i++)
-			s->inputs[k][i] = (uint8_t)(i * 131 + (i >> 8) * 71 + k * 37 + 11);
-	}
+	frames_fill(s->inputs, s->in, s->n_in);
 	return 0;
 }
 
@@ -464,7 +437,7 @@ int cmd_stress(const struct options *opt, int argc, char **argv)
 out:
 	hw_net_free(s.net);
 	hw_dev_close(s.dev);
-	free_frames(s.inputs, s.inputs ? INPUTS * s.n_in : 0);
+	frames_free(s.inputs);
 	dma_reference_free(s.reference);
 	return status;
 }
