@@ -24,8 +24,11 @@ import tempfile
 import numpy as np
 import onnx
 import torch
-from onnx import numpy_helper
 from torch import nn
+
+sys.dont_write_bytecode = True
+
+from onnx_numpy import Operators, initializers
 
 INPUT, LATENT, SCORES = "imu_window", "latent_embeddings", "motif_scores"
 OPSET = 11
@@ -240,78 +243,19 @@ def windows(steps, channels):
         yield np.cumsum(rng.normal(0, 0.3, (steps, channels)), 0).astype(np.float32)
 
 
-class Reference:
-    """The ONNX file in numpy, float64: what the file says, whoever wrote or will run it."""
+class Reference(Operators):
+    """The ONNX file in numpy, float64."""
 
     def __init__(self, path):
         self.graph = onnx.load(path).graph
-        self.constants = {t.name: numpy_helper.to_array(t) for t in self.graph.initializer}
+        self.constants = initializers(self.graph)
 
     def run(self, x):
         v = dict(self.constants)
         v[INPUT] = x[None].astype(np.float64)
         for node in self.graph.node:
-            a = {t.name: onnx.helper.get_attribute_value(t) for t in node.attribute}
-            i = [v[name] for name in node.input]
-            v[node.output[0]] = getattr(self, node.op_type)(a, *i)
+            v[node.output[0]] = self.apply(node, v)
         return [v[o.name][0] for o in self.graph.output]
-
-    @staticmethod
-    def Constant(a):
-        return numpy_helper.to_array(a["value"])
-
-    @staticmethod
-    def Identity(a, x):
-        return x
-
-    @staticmethod
-    def Transpose(a, x):
-        return x.transpose(a["perm"])
-
-    @staticmethod
-    def Conv(a, x, w, b):
-        dilation, (left, right) = a["dilations"][0], a["pads"]
-        x = np.pad(x, ((0, 0), (0, 0), (left, right)))
-        n = x.shape[2] - dilation * (w.shape[2] - 1)
-        return b[:, None] + sum(np.einsum("oc,nct->not", w[:, :, k],
-                                          x[:, :, k * dilation:k * dilation + n])
-                                for k in range(w.shape[2]))
-
-    @staticmethod
-    def Slice(a, x, starts, ends, axes, steps):
-        cut = [slice(None)] * x.ndim
-        for start, end, axis, step in zip(starts, ends, axes, steps):
-            cut[axis] = slice(int(start), int(end), int(step))
-        return x[tuple(cut)]
-
-    @staticmethod
-    def Relu(a, x):
-        return np.maximum(x, 0)
-
-    @staticmethod
-    def Add(a, x, y):
-        return x + y
-
-    @staticmethod
-    def GlobalAveragePool(a, x):
-        return x.mean(2, keepdims=True)
-
-    @staticmethod
-    def Squeeze(a, x):
-        return x.squeeze(tuple(a["axes"]))
-
-    @staticmethod
-    def Gemm(a, x, w, b):
-        return x @ (w.T if a.get("transB") else w) + b
-
-    @staticmethod
-    def Softmax(a, x):
-        e = np.exp(x - x.max(1, keepdims=True))
-        return e / e.sum(1, keepdims=True)
-
-    @staticmethod
-    def Sigmoid(a, x):
-        return 1 / (1 + np.exp(-x))
 
 
 def difference(a, b):

@@ -22,11 +22,14 @@ sys.dont_write_bytecode = True
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from imu_motions import CHANNELS, MOTIFS, STEPS, windows
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.join(HERE, "../compile"))
+
+from onnx_numpy import Operators, initializers
+
 HELDOUT = os.path.join(HERE, "../../tests/data/imu-heldout.bin")
 NAME, VERSION = "imu-motion", "1.0.0"
 SEED_TRAIN, SEED_CALIBRATE, SEED_HELDOUT = 20250905, 31337, 777
@@ -60,8 +63,8 @@ def unpack_windows(data):
 
 
 # ------------------------------------------------------------- the ONNX file, in numpy
-class Executor:
-    """The few operators of this network, written again without torch: the file is what counts.
+class Executor(Operators):
+    """The network without torch: the file is what counts.
 
     With `ranges` (value name to (low, high), from calibrate()) every activation is rounded to
     8 bits of its range and every weight to 8 bits of its output channel, as the chip would.
@@ -70,10 +73,10 @@ class Executor:
     def __init__(self, model, ranges=None):
         self.graph = model.graph
         self.ranges = ranges
-        self.constants = {t.name: numpy_helper.to_array(t) for t in self.graph.initializer}
+        self.constants = initializers(self.graph)
         for node in self.graph.node:
             if node.op_type == "Constant":
-                self.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+                self.constants[node.output[0]] = self.apply(node, {})
         if ranges is not None:
             for node in self.graph.node:
                 if node.op_type in ("Conv", "Gemm"):
@@ -97,57 +100,8 @@ class Executor:
         for node in self.graph.node:
             if node.op_type == "Constant":
                 continue
-            a = {t.name: onnx.helper.get_attribute_value(t) for t in node.attribute}
-            i = [v[name] for name in node.input]
-            out = getattr(self, node.op_type)(a, *i)
-            v[node.output[0]] = self.quantise(node.output[0], out)
+            v[node.output[0]] = self.quantise(node.output[0], self.apply(node, v))
         return v
-
-    @staticmethod
-    def Transpose(a, x):
-        return x.transpose(a["perm"])
-
-    @staticmethod
-    def Conv(a, x, w, b):
-        left, right = a["pads"]
-        dilation, taps = a["dilations"][0], w.shape[2]
-        x = np.pad(x, ((0, 0), (0, 0), (left, right)))
-        n = x.shape[2] - dilation * (taps - 1)
-        y = sum(np.einsum("oc,nct->not", w[:, :, k], x[:, :, k * dilation:k * dilation + n],
-                          optimize=True) for k in range(taps))
-        return y + b[:, None]
-
-    @staticmethod
-    def Slice(a, x, starts, ends, axes, steps):
-        cut = [slice(None)] * x.ndim
-        for start, end, axis, by in zip(starts, ends, axes, steps):
-            cut[axis] = slice(start, end, by)
-        return x[tuple(cut)]
-
-    @staticmethod
-    def Relu(a, x):
-        return np.maximum(x, 0)
-
-    @staticmethod
-    def Add(a, x, y):
-        return x + y
-
-    @staticmethod
-    def GlobalAveragePool(a, x):
-        return x.mean(2, keepdims=True)
-
-    @staticmethod
-    def Squeeze(a, x):
-        return x.squeeze(tuple(a["axes"]))
-
-    @staticmethod
-    def Gemm(a, x, w, b):
-        assert a["transB"] == 1 and a["alpha"] == 1 and a["beta"] == 1
-        return x @ w.T + b
-
-    @staticmethod
-    def Sigmoid(a, x):
-        return 1 / (1 + np.exp(-x))
 
 
 def calibrate(model, x):
