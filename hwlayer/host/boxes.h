@@ -13,7 +13,7 @@ struct host_box {
 	float y_min, x_min, y_max, x_max, score;
 	uint32_t class_id;
 	uint32_t origin; /* segmentation: where its mask's coefficients are */
-	uint32_t order;  /* when it was found; set by host_boxes_put() */
+	uint64_t order;  /* of boxes that score the same, the lowest comes first */
 };
 
 /* Grows and is used again for the next frame; the first failed allocation is remembered. */
@@ -34,7 +34,7 @@ struct host_limits {
 };
 
 /*
- * Sort by falling score (equal ones stay in their order) and leave out each box whose overlap with a
+ * Sort by falling score, then by rising order, and leave out each box whose overlap with a
  * better one of its class reaches @iou; classes from @classes on are dropped, too.  What is beyond
  * the limits could not be delivered, so it is not looked at.  0, -ENOMEM.
  */

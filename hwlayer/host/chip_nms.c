@@ -115,6 +115,7 @@ static void put_section(const struct host_chip_nms *s, size_t index, uint32_t cl
 			.y_max = field(w[i], 12, 0xfff, q),
 			.x_max = field(w[i], 0, 0xfff, q),
 			.class_id = class,
+			.order = out->n,
 		};
 
 		host_boxes_put(out, &box);

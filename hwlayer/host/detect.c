@@ -106,13 +106,23 @@ static void ssd_box(const struct host_detector *d, const struct host_scale *s, c
 
 /* ----------------------------------------------------------------- detections */
 
-static void keep(const struct host_detector *d, struct host_box *box, uint32_t class, float score,
-		 struct host_boxes *out)
+/* One of many scores: which one, and of how many in each cell */
+struct found {
+	size_t r, c, k, of;
+};
+
+/*
+ * Scores are looked at in the order that is fast.  Which of equal ones is the better box is settled by
+ * the order in which 5.14 has them: scale, row, column, then anchor and class.
+ */
+static void keep(const struct host_detector *d, const struct host_scale *s, const struct found *f,
+		 struct host_box *box, uint32_t class, float score, struct host_boxes *out)
 {
 	if (class >= d->classes || !((double)score >= d->op->score_threshold))
 		return;
 	box->class_id = class;
 	box->score = score;
+	box->order = s->first_order + (f->r * s->boxes.width + f->c) * f->of + f->k;
 	host_boxes_put(out, box);
 }
 
@@ -142,9 +152,10 @@ static void run_yolov5(const struct host_detector *d, const struct host_scale *s
 				}
 				yolov5_box(d, s, r, c, a, t, &box);
 				for (uint32_t j = 0; j < classes; j++) {
+					const struct found f = {r, c, a * classes + j, anchors * classes};
 					float p = host_grid_at(&s->boxes, frame, r, c, k + 5 + j);
 
-					keep(d, &box, j, (masks ? host_sigmoid(p) : p) * t[4], out);
+					keep(d, s, &f, &box, j, (masks ? host_sigmoid(p) : p) * t[4], out);
 				}
 			}
 		}
@@ -161,11 +172,12 @@ static void run_yolov8(const struct host_detector *d, const struct host_scale *s
 			size_t n = host_grid_hits(&s->classes, scores, r, j, d->columns);
 
 			for (size_t i = 0; i < n; i++) {
+				const struct found f = {r, d->columns[i], j, d->classes};
 				struct host_box box = {0};
-				uint32_t c = d->columns[i];
 
-				yolov8_box(d, s, boxes, r, c, &box);
-				keep(d, &box, j, host_grid_at(&s->classes, scores, r, c, j), out);
+				yolov8_box(d, s, boxes, r, f.c, &box);
+				keep(d, s, &f, &box, j, host_grid_at(&s->classes, scores, r, f.c, j),
+				     out);
 			}
 		}
 	}
@@ -185,9 +197,12 @@ static void run_yolox(const struct host_detector *d, const struct host_scale *s,
 			struct host_box box = {0};
 
 			yolox_box(s, frames[s->boxes.stream], r, c, &box);
-			for (uint32_t j = 0; j < d->classes; j++)
-				keep(d, &box, j, host_grid_at(&s->classes, scores, r, c, j) * object,
-				     out);
+			for (uint32_t j = 0; j < d->classes; j++) {
+				const struct found f = {r, c, j, d->classes};
+
+				keep(d, s, &f, &box, j,
+				     host_grid_at(&s->classes, scores, r, c, j) * object, out);
+			}
 		}
 	}
 }
@@ -198,9 +213,10 @@ static void run_ssd(const struct host_detector *d, const struct host_scale *s,
 	const struct hef_op *op = d->op;
 	const void *scores = frames[s->classes.stream], *boxes = frames[s->boxes.stream];
 	uint32_t first = op->background_removal && !op->background_index; /* renumbered (5.14) */
+	size_t all = s->decoder->n_anchors * (size_t)op->classes;
 
 	for (size_t r = 0; r < s->classes.height; r++) {
-		for (size_t k = 0; k < s->decoder->n_anchors * (size_t)op->classes; k++) {
+		for (size_t k = 0; k < all; k++) {
 			size_t anchor = k / op->classes;
 			uint32_t class = (uint32_t)(k % op->classes);
 			size_t n;
@@ -209,12 +225,12 @@ static void run_ssd(const struct host_detector *d, const struct host_scale *s,
 				continue;
 			n = host_grid_hits(&s->classes, scores, r, k, d->columns);
 			for (size_t i = 0; i < n; i++) {
+				const struct found f = {r, d->columns[i], k, all};
 				struct host_box box = {0};
-				uint32_t c = d->columns[i];
 
-				ssd_box(d, s, boxes, r, c, anchor, &box);
-				keep(d, &box, class - first,
-				     host_grid_at(&s->classes, scores, r, c, k), out);
+				ssd_box(d, s, boxes, r, f.c, anchor, &box);
+				keep(d, s, &f, &box, class - first,
+				     host_grid_at(&s->classes, scores, r, f.c, k), out);
 			}
 		}
 	}

@@ -14,6 +14,7 @@ struct host_scale {
 	const struct hef_decoder *decoder;
 	struct host_grid boxes, classes, objectness; /* as many as the kind has */
 	uint32_t first_origin; /* segmentation */
+	uint64_t first_order;  /* what its boxes begin to count with: host_box.order */
 };
 
 struct host_detector {

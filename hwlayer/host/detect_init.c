@@ -56,7 +56,6 @@ static int add_yolov5(const struct setup *s, const struct hef_layer *l)
 		host_grid_look_for(&scale->boxes, s->op->score_threshold, masks);
 	/* At most 2^32 bytes of features: no product here can wrap. */
 	cells = (uint64_t)scale->boxes.height * scale->boxes.width * anchors;
-	scale->first_origin = (uint32_t)s->d->rows;
 	s->d->rows += (size_t)cells;
 	s->d->n_scales++;
 	return 0;
@@ -67,6 +66,21 @@ static int by_name(const void *a, const void *b)
 	const struct host_scale *x = a, *y = b;
 
 	return strcmp(x->boxes.layer->name, y->boxes.layer->name);
+}
+
+/* Inputs are visited in the order of their names' bytes (5.14 says so of boxes only). */
+static void order_scales(struct host_detector *d)
+{
+	size_t cells = 0;
+
+	if (d->n_scales)
+		qsort(d->scales, d->n_scales, sizeof(*d->scales), by_name);
+	for (size_t i = 0; i < d->n_scales; i++) {
+		const struct host_grid *g = &d->scales[i].boxes;
+
+		d->scales[i].first_origin = (uint32_t)cells;
+		cells += (size_t)g->height * g->width * d->scales[i].decoder->n_anchors;
+	}
 }
 
 static int init_yolov5(const struct setup *s)
@@ -83,8 +97,7 @@ static int init_yolov5(const struct setup *s)
 	}
 	if (r < 0)
 		return r;
-	if (op->boxes_only && s->d->n_scales) /* 5.14: in the order of the names' bytes */
-		qsort(s->d->scales, s->d->n_scales, sizeof(*s->d->scales), by_name);
+	order_scales(s->d);
 	return op->kind == HEF_OP_YOLOV5_SEG ? host_masks_init(s->d, s->streams, s->err) : 0;
 }
 
@@ -169,11 +182,16 @@ static bool is_size(double v)
 static int alloc_scratch(const struct setup *s)
 {
 	struct host_detector *d = s->d;
+	uint64_t order = 0;
 	uint32_t width = 0;
 
 	for (size_t i = 0; i < d->n_scales; i++) {
-		const struct host_scale *scale = &d->scales[i];
+		struct host_scale *scale = &d->scales[i];
+		/* Scores are among these features. */
+		uint64_t features = (uint64_t)scale->boxes.features + scale->classes.features;
 
+		scale->first_order = order;
+		order += features * scale->boxes.height * scale->boxes.width;
 		width = scale->boxes.width > width ? scale->boxes.width : width;
 		width = scale->classes.width > width ? scale->classes.width : width;
 	}

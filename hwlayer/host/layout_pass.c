@@ -62,6 +62,7 @@ static struct strides hw_strides(const struct host_layout *l)
 		return (struct strides){q, 1, 0, 0};
 	case HW_ORDER_NHWC:
 	case HW_ORDER_BAYER_RGB:
+	case HW_ORDER_12_BIT_BAYER_RGB:
 		/* The reference copies a row of user pixels as it is on the way in. */
 		return (struct strides){q * r, l->input ? (ptrdiff_t)l->user.features : r, 1, 0};
 	default:
@@ -97,8 +98,8 @@ bool host_layout_pass(const struct host_layout *l, unsigned int index, struct ho
 		return false;
 	}
 	/* Uniform quantisation makes features matter only where elements change places. */
-	if (l->hw_order == HW_ORDER_YUY2 || (!l->reorder && !l->transpose && !l->n_feature_quant &&
-					     l->user.order != HW_ORDER_RGB4)) {
+	if (l->reorder ? l->hw_order == HW_ORDER_YUY2
+		       : !l->transpose && !l->n_feature_quant && l->user.order != HW_ORDER_RGB4) {
 		linear(l, out);
 		return true;
 	}

@@ -292,6 +292,57 @@ static void ssd(void **state)
 	}
 }
 
+/* Of equal scores the first in the text's order is the better: scale, row, column, anchor, class. */
+static void equal_scores(void **state)
+{
+	static void (*const make[])(struct model *, uint8_t, uint32_t) = {make_yolov5, make_yolov8, make_yolox, make_ssd};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(make); i++) {
+		const struct host_limits all = {SIZE_MAX, SIZE_MAX};
+		struct host_boxes boxes = {0};
+		struct host_detector d;
+		struct hef_decoder first;
+		struct hw_error err;
+		struct detref want;
+		struct model m;
+
+		make[i](&m, 1, 2);
+		for (size_t k = 0; k < m.n; k++) { /* few values, and so few scores */
+			size_t n = (size_t)m.layer[k].hw_height * m.layer[k].hw_width * m.layer[k].features;
+			uint8_t *v = m.frame[k];
+
+			for (size_t e = 0; e < n; e++)
+				v[e] = (uint8_t)(v[e] / 64 * 80);
+		}
+		first = m.dec[0];
+		if (i == 0) { /* inputs of YOLOv5 are visited by name */
+			m.dec[0] = m.dec[1];
+			m.dec[1] = first;
+		}
+		assert_ok(init(&m, &d, &err), &err);
+		host_detector_run(&d, (const void *const *)m.frame, &boxes);
+		want = detref_run(&m.op, m.list, (const void *const *)m.frame, m.n);
+		assert_true(want.n > 100);
+		assert_int_equal(host_boxes_suppress(&boxes, d.classes, 2, &all), 0); /* all remain */
+		assert_int_equal(boxes.n, want.n);
+		for (size_t k = 1; k < want.n; k++) { /* without changing places among equals */
+			struct detref_box t = want.v[k];
+			size_t at = k;
+
+			for (; at > 0 && (float)want.v[at - 1].score < (float)t.score; at--)
+				want.v[at] = want.v[at - 1];
+			want.v[at] = t;
+		}
+		for (size_t k = 0; k < want.n; k++)
+			check_box(&boxes.v[k], &want.v[k], k);
+		free(want.v);
+		host_boxes_free(&boxes);
+		host_detector_free(&d);
+		free_model(&m);
+	}
+}
+
 /* 5.14, worked by hand: one cell, one anchor */
 static void yolov5_by_hand(void **state)
 {
@@ -623,6 +674,7 @@ int main(void)
 		cmocka_unit_test(yolov8),
 		cmocka_unit_test(yolox),
 		cmocka_unit_test(ssd),
+		cmocka_unit_test(equal_scores),
 		cmocka_unit_test(yolov5_by_hand),
 		cmocka_unit_test(tables_of_boxes),
 		cmocka_unit_test(scans_equal_the_comparison),

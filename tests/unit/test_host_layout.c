@@ -113,6 +113,7 @@ static const struct combination combinations[] = {
 	IN("NHWC to NHWC, turned", NHWC, NHWC, 3, 5, 7, 3, 5, 7, 1, 1, 0),
 	IN("NHWC to NHWC, turned, padded", NHWC, NHWC, 3, 5, 7, 4, 8, 7, 1, 1, 0),
 	IN("BAYER to BAYER", BAYER_RGB, BAYER_RGB, 3, 5, 1, 4, 8, 1, 1, 0, 0),
+	IN("12 bit BAYER", 12_BIT_BAYER_RGB, 12_BIT_BAYER_RGB, 3, 5, 1, 4, 8, 1, 2, 0, 0),
 	IN("NC to NC", NC, NC, 1, 1, 13, 1, 1, 16, 1, 0, 0),
 	IN("NHWC to FCR", NHWC, FCR, 3, 5, 7, 4, 6, 8, 1, 0, 0),
 	IN("FCR to FCR", FCR, FCR, 3, 5, 7, 4, 6, 8, 1, 0, 0),
@@ -363,6 +364,27 @@ static void planar_images(void **state)
 	}
 }
 
+/* 6.4: a row of pixels is copied as it is, also where the chip has more features. */
+static void rows_are_copied_as_they_are(void **state)
+{
+	static const enum hw_order orders[] = {HW_ORDER_NHWC, HW_ORDER_BAYER_RGB, HW_ORDER_12_BIT_BAYER_RGB};
+	static const uint8_t user[6] = {1, 2, 3, 4, 5, 6};
+	static const uint8_t want[16] = {1, 2, 3, 0, 0, 0, 0, 0, 4, 5, 6};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(orders); i++) {
+		const struct combination c = {"rows", true, orders[i], orders[i], 2, 3, 1, 2, 4, 2, 1, false, 0};
+		struct hef_layer layer = layer_of(&c);
+		struct host_layout l;
+		struct hw_error err;
+		uint8_t hw[16];
+
+		assert_ok(host_layout_init(&layer, HW_TYPE_AUTO, HW_ORDER_AUTO, &l, &err), &err);
+		host_layout_to_hw(&l, user, hw);
+		assert_bytes_equal(hw, sizeof(hw), want, sizeof(want), "rows");
+	}
+}
+
 static void refused_combinations(void **state)
 {
 	static const struct combination rows[] = {
@@ -563,6 +585,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_element_lands_in_its_place),
 		cmocka_unit_test(planar_images),
+		cmocka_unit_test(rows_are_copied_as_they_are),
 		cmocka_unit_test(refused_combinations),
 		cmocka_unit_test(frames_without_elements),
 		cmocka_unit_test(layers_without_a_plain_layout),
