@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "hef/listing.h"
+#include "host/layout.h"
 
 static int refuse(const struct hef_op *op, const struct hef_layer *l, struct hw_error *err,
 		  const char *why)
@@ -15,11 +16,9 @@ static int refuse(const struct hef_op *op, const struct hef_layer *l, struct hw_
 
 static bool plain_quant(const struct hef_layer *l, struct hw_quant *out)
 {
-	static const struct hw_quant invalid;
-
 	/* 5.5: one record for each feature makes the layer's own invalid. */
 	*out = l->quant;
-	return !l->n_feature_quant && memcmp(&l->quant, &invalid, sizeof(invalid));
+	return !l->n_feature_quant && !host_no_quant(&l->quant);
 }
 
 int host_grid_init(const struct hef_op *op, const struct hef_layer *l, uint64_t features,

@@ -152,8 +152,6 @@ static bool same_quant(const struct hef_layer *layer)
 
 static int init_quant(const struct hef_layer *layer, struct host_layout *l, struct hw_error *err)
 {
-	static const struct hw_quant invalid;
-
 	l->quant = layer->quant;
 	if (layer->n_feature_quant && (l->input || same_quant(layer))) {
 		l->quant = layer->feature_quant[0];
@@ -162,7 +160,7 @@ static int init_quant(const struct hef_layer *layer, struct host_layout *l, stru
 		l->feature_quant = layer->feature_quant;
 		return 0;
 	}
-	if (l->user.type == HW_TYPE_F32 && !memcmp(&l->quant, &invalid, sizeof(invalid)))
+	if (l->user.type == HW_TYPE_F32 && host_no_quant(&l->quant))
 		return hw_fail(err, -ENOTSUP,
 			       "layer \"%.100s\" has no quantisation data, so it cannot be "
 			       "converted from or to float32; use its own element type",

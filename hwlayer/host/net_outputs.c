@@ -142,6 +142,15 @@ static bool listed_before(const struct host_setup *s, const char *name)
 	return false;
 }
 
+/* 6.8: coordinates and scores have the same record, the first */
+static int take_quant(const struct host_setup *s, const struct hef_layer *l, struct host_output *o)
+{
+	o->quant = l->n_feature_quant ? l->feature_quant[0] : l->quant;
+	return host_no_quant(&o->quant) ? refuse(s, o->info.name,
+						 "has no quantisation data to make boxes with")
+					: 0;
+}
+
 static int add_chip_nms(struct host_setup *s, const struct hef_layer *l)
 {
 	struct host_output *o;
@@ -152,8 +161,9 @@ static int add_chip_nms(struct host_setup *s, const struct hef_layer *l)
 		return 0;
 	hef_nms_tensor(l, &t);
 	o = add_output(s, HOST_CHIP_NMS);
-	o->quant = l->n_feature_quant ? l->feature_quant[0] : l->quant;
 	r = take_format(s, &t, false, &o->info);
+	if (r == 0)
+		r = take_quant(s, l, o);
 	if (r == 0 && l->fused)
 		return take_parts(s, l, o);
 	o->parts[0] = nms_of(s, l);
@@ -170,8 +180,8 @@ static int add_iou(struct host_setup *s, const struct hef_op *op, struct host_ou
 		return refuse(s, op->output, "needs the boxes of one NMS on the chip");
 	o->parts[0] = nms_of(s, l);
 	o->n_parts = 1;
-	o->quant = l->n_feature_quant ? l->feature_quant[0] : l->quant;
-	return o->parts[0] ? 0 : refuse(s, op->output, "needs a stream that is not there");
+	return o->parts[0] ? take_quant(s, l, o)
+			   : refuse(s, op->output, "needs a stream that is not there");
 }
 
 static int add_detections(struct host_setup *s, const struct hef_op *op)

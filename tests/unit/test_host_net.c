@@ -532,6 +532,36 @@ static void overlapping_boxes_of_the_chip(void **state)
 	}
 }
 
+/* 5.5, 6.6: all zeros are no quantisation */
+static void boxes_without_quantisation(void **state)
+{
+	const struct hefnet_chip_nms n = {.classes = 3, .boxes = 4, .burst = 5};
+	const struct host_options none = {0};
+
+	(void)state;
+	for (int op = 0; op < 2; op++) {
+		struct buf nms = {0}, iou = {0};
+		struct host_net *net = NULL;
+		struct hw_error err = {0};
+		struct hefgen g;
+		struct rig rig;
+
+		chip_nms_file(&g, &n);
+		if (op) {
+			hefnet_nms(&nms, 0.9, 0.5, 3, 3);
+			pb_msg(&nms, 10, &iou);
+			hefnet_op(&g, 5, &nms, 10, 1, "m/nms1");
+		}
+		hefnet_sorted(&g, "m/nms1");
+		open_rig(&rig, &g);
+		((struct hef_layer *)(uintptr_t)rig.net->out_streams[0])->quant = (struct hw_quant){0};
+		assert_int_equal(host_net_new(&rig.hef->groups[0], rig.op, &none, &net, &err), -ENOTSUP);
+		assert_null(net);
+		assert_string_equal(err.text, "output \"m/nms1\" has no quantisation data to make boxes with");
+		close_rig(&rig);
+	}
+}
+
 /* --------------------------------------------------------------------- logits */
 
 static void logits(void **state)
@@ -653,6 +683,7 @@ int main(void)
 		cmocka_unit_test(boxes_one_by_one),
 		cmocka_unit_test(parts_of_one),
 		cmocka_unit_test(overlapping_boxes_of_the_chip),
+		cmocka_unit_test(boxes_without_quantisation),
 		cmocka_unit_test(logits),
 		cmocka_unit_test(flipped_bits_do_no_harm),
 	};
