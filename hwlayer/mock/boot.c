@@ -11,7 +11,7 @@ static const uint32_t firmware_atr[4] = {CHIP_ADDR_MAILBOX, CHIP_ADDR_PCIE_BLOCK
 
 static void forget_network(struct mock_chip *chip)
 {
-	sim_apps_free(chip);
+	sim_apps_restart(chip);
 	sim_event_reset(chip);
 	memset(chip->chan, 0, sizeof(chip->chan));
 	chip->doorbell = 0;

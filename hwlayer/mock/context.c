@@ -33,7 +33,14 @@ uint32_t sim_clear_apps(struct mock_chip *chip)
 	if (sim_active(chip))
 		return FW_STATUS_CLEAR_WHILE_ACTIVE;
 	sim_apps_free(chip);
+	chip->cleared = true;
 	return 0;
+}
+
+void sim_apps_restart(struct mock_chip *chip)
+{
+	sim_apps_free(chip);
+	chip->cleared = false;
 }
 
 /* ----------------------------------------------------------------------------- header */
@@ -130,7 +137,7 @@ static uint32_t context_begin(struct sim_app *app, uint8_t type)
 	return 0;
 }
 
-static uint32_t context_end(struct sim_app *app, struct sim_context *c)
+static uint32_t context_end(const struct mock_chip *chip, struct sim_app *app, struct sim_context *c)
 {
 	uint32_t status;
 
@@ -139,6 +146,9 @@ static uint32_t context_end(struct sim_app *app, struct sim_context *c)
 	status = sim_actions_walk((struct span){c->bytes.ptr, c->bytes.len}, &c->acts, &c->nacts);
 	if (status)
 		return status;
+	/* Evidence 8: a store that nobody has cleared makes the firmware misread what is sent. */
+	if (!chip->cleared)
+		return FW_STATUS_LIST_WALK;
 	app->open = false;
 	if (c->type == FW_CONTEXT_DYNAMIC && ++app->dynamic_seen == app->dynamic_contexts)
 		app->complete = true;
@@ -155,7 +165,7 @@ static uint32_t context_chunk(struct mock_chip *chip, struct sim_app *app, bool 
 	buf_put(&c->bytes, data.ptr, data.len);
 	if (c->bytes.failed)
 		return SIM_STATUS_CONTEXT_MEMORY;
-	return last ? context_end(app, c) : 0;
+	return last ? context_end(chip, app, c) : 0;
 }
 
 static uint32_t lengths(const struct sim_request *req)

@@ -133,7 +133,7 @@ static uint32_t reset(struct mock_chip *chip, const struct sim_request *req, str
 	if (type < 1 || type > 3)
 		return SIM_STATUS_RESET_TYPE;
 	sim_quiesce(chip);
-	sim_apps_free(chip);
+	sim_apps_restart(chip);
 	a->mute = type != 1;
 	return 0;
 }

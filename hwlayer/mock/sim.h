@@ -239,6 +239,7 @@ struct mock_chip {
 
 	struct sim_app *apps[FW_APPS_MAX];
 	unsigned int napps;
+	bool cleared; /* CLEAR_CONFIGURED_APPS came since the firmware started */
 	struct sim_run *run, *next_run;
 
 	struct sim_faults faults;
@@ -318,6 +319,7 @@ uint32_t sim_actions_walk(struct span list, struct sim_act **acts, size_t *count
 uint32_t sim_set_header(struct mock_chip *chip, const struct sim_request *req);
 uint32_t sim_set_context(struct mock_chip *chip, const struct sim_request *req);
 uint32_t sim_clear_apps(struct mock_chip *chip);
+void sim_apps_restart(struct mock_chip *chip); /* as when the firmware starts */
 void sim_apps_free(struct mock_chip *chip);
 
 /* activate.c */

@@ -296,6 +296,7 @@ static inline void net_open(struct net *n, const struct twist *t)
 	fake_never_ready = false;
 	fake_in_stream = 1;
 	host_open_running(&n->h, (struct mock_opts){0});
+	assert_int_equal(control_hex(&n->h, 2, HEX_CLEAR), 0);
 	n->mem = host_map(&n->h, BASE, MEM_SIZE);
 	put_config(n);
 	add_app(n, t ? t : &none, 1);

@@ -109,6 +109,7 @@ static void acknowledgement_comes_after_dma(void **state)
 	    mock_chip_new(&opts, &(struct mock_host){bus_dma_read, gated_dma_write, bus_irq, &n.h});
 	mock_chip_set_bus_master(n.h.chip, true);
 	wr(&n.h, 0, CHIP_IMASK_HOST, CHIP_IMASK_ENABLE);
+	assert_int_equal(control_hex(&n.h, 2, HEX_CLEAR), 0);
 	add_app(&n, &(struct twist){0}, 1);
 	enable(&n);
 	dma_shut = true;

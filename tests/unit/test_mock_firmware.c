@@ -430,6 +430,7 @@ static void contexts_come_in_order(void **state)
 
 	(void)state;
 	host_open_running(&h, (struct mock_opts){0});
+	assert_int_equal(control_hex(&h, 2, HEX_CLEAR), 0);
 	assert_int_equal(set_context(&h, 1, 1, 3, nop, 5), FW_STATUS_NO_HEADER);
 	assert_int_equal(set_header(&h, 2, 1, 1, 0, 0, 0), 0);
 	assert_int_equal(set_context(&h, 1, 1, 0, nop, 5), FW_STATUS_CONTEXT_ORDER);
@@ -453,6 +454,31 @@ static void contexts_come_in_order(void **state)
 	assert_int_equal(set_status(&h, 1, 1, 0), FW_STATUS_BAD_APP);
 	assert_int_equal(set_status(&h, 2, 0, 0), FW_STATUS_BAD_STATE);
 	assert_int_equal(set_status(&h, 3, 0, 0), FW_STATUS_BAD_STATE);
+	host_close(&h);
+}
+
+/* Evidence 8: what follows is misread until the firmware has been told to forget what it had. */
+static void contexts_need_a_cleared_store(void **state)
+{
+	struct test_host h;
+	struct buf b;
+
+	(void)state;
+	host_open_running(&h, (struct mock_opts){0});
+	for (int start = 0; start < 2; start++) {
+		assert_int_equal(set_header(&h, 1, 1, 1, 0, 0, 0), 0);
+		assert_int_equal(set_context(&h, 1, 0, 3, nop, 5), 0); /* judged when it is whole */
+		assert_int_equal(set_context(&h, 0, 1, 3, nop, 5), 0x40130016);
+		assert_int_equal(set_context(&h, 1, 1, 3, nop, 0), 0x40130004);
+		assert_int_equal(control_hex(&h, 2, HEX_CLEAR), 0);
+		for (int app = 0; app < 2; app++) { /* once is enough */
+			assert_int_equal(set_header(&h, 1, 1, 1, 0, 0, 0), 0);
+			assert_int_equal(set_context(&h, 1, 1, 3, nop, 5), 0);
+		}
+		b = request(FW_RESET, 1);
+		request_param(&b, "\0\0\0\1", 4);
+		assert_int_equal(request_send(&h, 1, &b), 0);
+	}
 	host_close(&h);
 }
 
@@ -480,6 +506,7 @@ static void lists_that_cannot_be_walked(void **state)
 
 	(void)state;
 	host_open_running(&h, (struct mock_opts){0});
+	assert_int_equal(control_hex(&h, 2, HEX_CLEAR), 0);
 	assert_int_equal(set_header(&h, 1, 1, 1, 0, 0, 0), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(list); i++) {
 		size_t len;
@@ -501,6 +528,7 @@ static void captured_contexts_and_their_truncations(void **state)
 
 	(void)state;
 	host_open_running(&h, (struct mock_opts){0});
+	assert_int_equal(control_hex(&h, 2, HEX_CLEAR), 0);
 	assert_int_equal(set_header(&h, 1, 1, 1, 2, 0, 1), 0);
 	cJSON_ArrayForEach(c, all)
 	{
@@ -549,6 +577,7 @@ static void context_memory_ends(void **state)
 	for (size_t i = 0; i < sizeof(many); i += 5)
 		memcpy(many + i, nop, 5);
 	host_open_running(&h, (struct mock_opts){0});
+	assert_int_equal(control_hex(&h, 2, HEX_CLEAR), 0);
 	assert_int_equal(set_header(&h, 1, 1, 1, 0, 0, 0), 0);
 	while (!status && sent < 100)
 		status = set_context(&h, sent++ == 0, 0, 3, many, sizeof(many));
@@ -575,6 +604,7 @@ int main(void)
 	    cmocka_unit_test(wrong_parameter_lengths),
 	    cmocka_unit_test(header_values_are_checked),
 	    cmocka_unit_test(contexts_come_in_order),
+	    cmocka_unit_test(contexts_need_a_cleared_store),
 	    cmocka_unit_test(lists_that_cannot_be_walked),
 	    cmocka_unit_test(captured_contexts_and_their_truncations),
 	    cmocka_unit_test(context_memory_ends),
