@@ -5,10 +5,58 @@
 
 #include "trace/trace.h"
 
+#define DIGITS_EXACT 1e15 /* cJSON prints no more than 15 digits for sure */
+
+/* Where the next number in a JSON text starts: strings are passed over.  NULL: there is none. */
+static const char *next_number(const char *at)
+{
+	for (; *at; at++) {
+		if (*at == '-' || (*at >= '0' && *at <= '9'))
+			return at;
+		if (*at != '"')
+			continue;
+		for (at++; *at && *at != '"'; at++)
+			at += *at == '\\' && at[1];
+		if (!*at)
+			break;
+	}
+	return NULL;
+}
+
+/*
+ * Bitmaps and offsets of 64 bits, which cJSON rounds: as raw items, they keep their digits
+ * when they are compared and printed.  @at: the text of @v and what is behind it.
+ */
+static bool keep_digits(cJSON *v, const char **at)
+{
+	const char *text;
+	size_t len;
+	cJSON *i;
+
+	for (i = v->child; i; i = i->next)
+		if (!keep_digits(i, at))
+			return false;
+	if (!cJSON_IsNumber(v))
+		return true;
+	text = next_number(*at);
+	if (!text)
+		return false;
+	len = strspn(text, "0123456789");
+	*at = text + strspn(text, "+-.0123456789eE");
+	if (v->valuedouble < DIGITS_EXACT || text + len != *at)
+		return true;
+	v->valuestring = strndup(text, len);
+	if (!v->valuestring)
+		return false;
+	v->type = (v->type & ~0xff) | cJSON_Raw;
+	return true;
+}
+
 int trace_read(const char *path, cJSON **lines, struct hw_error *err)
 {
 	uint8_t *data;
 	size_t len, n = 1;
+	const char *text;
 	char *at, *end;
 	cJSON *all;
 	int r = util_read_file(path, TRACE_FILE_MAX, &data, &len, err);
@@ -33,7 +81,9 @@ int trace_read(const char *path, cJSON **lines, struct hw_error *err)
 		if (!*at)
 			continue;
 		line = cJSON_Parse(at);
-		if (cJSON_IsObject(line) && cJSON_IsString(cJSON_GetObjectItem(line, "op")))
+		text = at;
+		if (line && keep_digits(line, &text) && cJSON_IsObject(line) &&
+		    cJSON_IsString(cJSON_GetObjectItem(line, "op")))
 			cJSON_AddItemToArray(all, line);
 		else {
 			cJSON_Delete(line);

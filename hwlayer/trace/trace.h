@@ -54,7 +54,10 @@ const char *trace_context_name(unsigned int type); /* "preliminary" ..., "unknow
 
 /* ------------------------------------------------------------------------- file.c */
 
-/* One JSON object a line; cJSON_Delete() it.  -EBADMSG names the line that is none. */
+/*
+ * One JSON object a line; cJSON_Delete() it.  -EBADMSG names the line that is none.  Whole numbers of
+ * more than 15 digits are raw items: nothing rounds them.
+ */
 int trace_read(const char *path, cJSON **lines, struct hw_error *err);
 /* Members of a line; "" and 0 when absent. */
 const char *trace_text(const cJSON *line, const char *key);

@@ -63,6 +63,16 @@ static void find_hefs(struct run *run, const char *command)
 	add_hef(run, file, (int)strlen(file));
 }
 
+/* As hwctl trace diff reads it: all digits count. */
+static cJSON *read_golden(const char *path)
+{
+	struct hw_error err = {0};
+	cJSON *lines;
+
+	assert_ok(trace_read(shared_path(path), &lines, &err), &err);
+	return lines;
+}
+
 static void open_run(struct run *run, const char *name)
 {
 	const char *command, *option, *dot = strrchr(name, '.');
@@ -71,7 +81,7 @@ static void open_run(struct run *run, const char *name)
 
 	*run = (struct run){.name = name, .frames = 1, .batch = 1};
 	snprintf(path, sizeof(path), "golden/%s.jsonl", name);
-	run->golden = read_jsonl(shared_path(path));
+	run->golden = read_golden(path);
 	run->meta = cJSON_DetachItemFromArray(run->golden, 0);
 	run->lite = !strcmp(trace_text(run->meta, "architecture"), "HAILO8L");
 	command = trace_text(run->meta, "command");
@@ -88,7 +98,7 @@ static void open_run(struct run *run, const char *name)
 		cJSON_Delete(run->golden);
 		snprintf(path, sizeof(path), "golden/%.*s.%s.jsonl", (int)(dot - name), name,
 			 trace_text(run->meta, "same_as"));
-		run->golden = read_jsonl(shared_path(path));
+		run->golden = read_golden(path);
 	}
 	option = strstr(command, "--batch-size ");
 	if (option)
@@ -303,7 +313,7 @@ static void identify(void **state)
 	char path[200];
 
 	snprintf(path, sizeof(path), "golden/%s.jsonl", name);
-	golden = read_jsonl(shared_path(path));
+	golden = read_golden(path);
 	snprintf(path, sizeof(path), "%s/identify.jsonl", tmp_dir());
 	o.record = path;
 	assert_ok(hw_dev_open(&o, &dev, &err), &err);
