@@ -205,11 +205,36 @@ static int check_streams(struct result *res)
 			      : hw_fail(&res->err, -ENOTSUP, "a frame does not fit the descriptor lists");
 }
 
-/* 0, or why not: res->err, and the vendor's status where there is one */
+/* 0.3: what only planning finds has no number of its own here, and gets that of its kind. */
+static enum hef_status status_of(int code)
+{
+	switch (code) {
+	case -ENOTSUP:
+		return HEF_NOT_SUPPORTED;
+	case -EINVAL:
+		return HEF_INVALID_ARGUMENT;
+	case -ENOMEM:
+		return HEF_OUT_OF_HOST_MEMORY;
+	default:
+		return HEF_INVALID_HEF;
+	}
+}
+
+/* The lists of actions do not go anywhere: it does not matter that their addresses are zeros. */
+static int check_plan(struct result *res)
+{
+	struct network_options o = {.batch = (uint32_t)res->arg->batch, .max_page = res->t.max_page};
+	int r = network_plan(res->hef, res->group, res->op, &res->t.consts, &o, &res->plan, &res->err);
+
+	if (r == 0)
+		r = network_contexts(res->plan, &res->err);
+	return r < 0 ? r : check_streams(res);
+}
+
+/* 0, or why not: res->err, and the vendor's status */
 static int check(struct result *res)
 {
 	const struct arguments *a = res->arg;
-	struct network_options o = {.batch = (uint32_t)a->batch, .max_page = res->t.max_page};
 	int r = hef_open(a->path, &res->hef, &res->status, &res->err);
 
 	if (r < 0)
@@ -224,8 +249,10 @@ static int check(struct result *res)
 		       &res->status, &res->err);
 	if (r < 0)
 		return r;
-	r = network_plan(res->hef, res->group, res->op, &res->t.consts, &o, &res->plan, &res->err);
-	return r < 0 ? r : check_streams(res);
+	r = check_plan(res);
+	if (r < 0)
+		res->status = status_of(r);
+	return r;
 }
 
 int hef_check_memory(const char *path, uint64_t *bytes, struct hw_error *err)

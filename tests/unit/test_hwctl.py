@@ -5,10 +5,12 @@ import os
 import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
 import time
+import zlib
 
 from hwctl_support import (HWCTL, MODEL, ONNX, OUT, TOP, WAIT, Skip, as_documented, contains, documented, equal, hwctl,
                            hwctl_json, run_all, shared)
@@ -461,6 +463,32 @@ def check_before_running():
     contains(hwctl("hef", "check", MODEL, "--device", "mock", "--name", "other", status=4)[0], "other")
 
 
+# hef-format A.1: message and configuration words of the smallest file that parses
+SMALLEST = ("0a0408012001 129f01 0a030a016e 22056e2f6f7574 429001 228d01 0a030a016e 120d 0a0b 0a021a00 1205 8201021008"
+            "1a77 1208 0a021a00 12025200 1a6b 1230 1a2c 0a046e2f696e 1218 08081008180820082804300448205008 6001 6a00"
+            "78808001 1a0a 150000803f 2500007f43 2a00 1237 0801 1a31 0a056e2f6f7574 121c"
+            "0801100118012001281030103802400148105001 6001 6a00 78808001 1a0a 150000803f 2500007f43 2a00"
+            "2a02080d 2a02081a")
+
+
+def check_finds_what_loading_finds():
+    """hef-format 4.12: an action list that lets no data in parses, and configuring refuses it."""
+    with tempfile.TemporaryDirectory() as d:
+        for flow, status in (("12025200", 0), ("12024a00", 4)):  # allow_input_dataflow, none
+            message = bytes.fromhex(SMALLEST.replace("12025200", flow))
+            body = message + bytes(8)
+            path = os.path.join(d, "m.hef")
+            with open(path, "wb") as f:
+                f.write(struct.pack(">IIIIQI", 0x01484546, 1, len(message), zlib.crc32(body), 8, 0) + body)
+            hwctl("hef", "parse", path)
+            got = hwctl_json("hef", "check", path, "--arch", "8", status=status)
+            as_documented("hef check", got)
+            equal((got["runs"], got["hef_status"]), (status == 0, 26 if status else 0))
+            if status:
+                contains(got["reason"], "lets its input flow 0 times")
+            hwctl("run", path, "--device", "mock", "--frames", "1", status=status)
+
+
 def check_real_files():
     rows = [("fsq_m13_imu.hailo8.v2", ["--arch", "8"], 0, "it will run"),
             ("fsq_m13_imu.hailo8.v2", ["--arch", "8l"], 4, "compiled for HAILO8P"),
@@ -668,7 +696,8 @@ TESTS = [
     dma_test_checks_and_counts, progress_of_what_takes_long, stress_checks_every_answer,
     stress_of_a_test_pattern, stress_notices, dma_test_of_a_vendor_network, dma_test_notices, parse_lists,
     parse_equals_the_vendors_listing, parse_as_json, parse_a_directory, broken_files,
-    check_before_running, check_real_files, check_agrees_with_golden, build_and_firmware,
+    check_before_running, check_finds_what_loading_finds, check_real_files, check_agrees_with_golden,
+    build_and_firmware,
     every_command_has_help, nonsense_is_refused, no_device, wrong_models, completion_knows_the_table,
     completion_of_options_and_values, man_pages, documents_are_complete,
 ]
