@@ -150,14 +150,16 @@ int host_softmax_init(const struct hef_op *op, enum hw_type type, enum hw_order 
 		      struct host_layout *out, struct hw_error *err)
 {
 	const struct hef_layer *l = op->inputs[0];
-	enum hw_order natural = hef_default_order(l->order);
+	enum hw_order result = choose_order(op, order, hef_default_order(l->order));
 	int r;
 
-	if (l->shape != HEF_SHAPE_INFO || (natural != HW_ORDER_NHWC && natural != HW_ORDER_NC))
-		return refuse(op, err, "its input is no plain NHWC or NC output of the chip");
-	if (choose_order(op, order, natural) != natural || choose_type(op, type, HW_TYPE_F32) != HW_TYPE_F32)
-		return refuse(op, err, "its result comes as float32, in the order of its input");
-	r = host_layout_init(l, HW_TYPE_F32, natural, out, err);
+	if (l->shape != HEF_SHAPE_INFO || l->has_nms)
+		return refuse(op, err, "its input is no plain output of the chip");
+	/* 5.15: it works on the input as a user would get it, whatever the chip's own order is. */
+	if ((result != HW_ORDER_NHWC && result != HW_ORDER_NC) ||
+	    choose_type(op, type, HW_TYPE_F32) != HW_TYPE_F32)
+		return refuse(op, err, "its result comes as float32, in NHWC or NC order");
+	r = host_layout_init(l, HW_TYPE_F32, result, out, err);
 	if (r == 0)
 		memcpy(out->user.name, op->output, sizeof(out->user.name));
 	return r;

@@ -104,12 +104,12 @@ static void argmax(void **state)
 
 static void softmax(void **state)
 {
-	static const enum hw_order orders[] = {HW_ORDER_NHCW, HW_ORDER_NHWC, HW_ORDER_NC};
+	static const enum hw_order orders[] = {HW_ORDER_NHCW, HW_ORDER_NHWC, HW_ORDER_NC, HW_ORDER_FCR, HW_ORDER_F8CR};
 
 	(void)state;
-	for (size_t i = 0; i < 6; i++) {
-		bool nc = orders[i % 3] == HW_ORDER_NC;
-		uint8_t bytes = i < 3 ? 1 : 2;
+	for (size_t i = 0; i < 10; i++) {
+		bool nc = orders[i % 5] == HW_ORDER_NC;
+		uint8_t bytes = i < 5 ? 1 : 2;
 		struct hef_layer l = detref_layer("net/in", nc ? 1 : 3, nc ? 1 : 5, 10, nc ? 1 : 8, bytes,
 						  (struct hw_quant){100, bytes == 1 ? 0.05f : 0.0002f, -9, 9});
 		struct host_layout layout;
@@ -118,11 +118,13 @@ static void softmax(void **state)
 		float *out;
 		void *frame;
 
-		l.order = orders[i % 3];
-		l.hw_features = nc ? 16 : 10;
+		l.order = orders[i % 5];
+		l.hw_features = l.order == HW_ORDER_NHCW || l.order == HW_ORDER_NHWC ? 10 : 16;
 		if (l.order == HW_ORDER_NHWC)
 			l.hw_width = 5;
 		op = op_of(HEF_OP_SOFTMAX, &l);
+		if (i % 5 > 2) /* by default they would come in orders of their own */
+			op.out_order = HW_ORDER_NHWC;
 		frame = detref_frame(&l, (uint32_t)i, bytes == 1 ? 256 : 65536);
 		assert_ok(host_softmax_init(&op, HW_TYPE_AUTO, HW_ORDER_AUTO, &layout, &err), &err);
 		assert_int_equal(layout.user.type, HW_TYPE_F32);
@@ -187,6 +189,9 @@ static void what_is_refused(void **state)
 	assert_int_equal(host_softmax_init(&op, HW_TYPE_U8, HW_ORDER_AUTO, &s, &err), -ENOTSUP);
 	assert_int_equal(host_softmax_init(&op, HW_TYPE_F32, HW_ORDER_NCHW, &s, &err), -ENOTSUP);
 	assert_non_null(strstr(err.text, "Softmax-Post-Process \"op\""));
+	assert_int_equal(host_softmax_init(&op, HW_TYPE_F32, HW_ORDER_NHCW, &s, &err), -ENOTSUP);
+	l.order = HW_ORDER_FCR;
+	assert_int_equal(host_softmax_init(&op, HW_TYPE_AUTO, HW_ORDER_AUTO, &s, &err), -ENOTSUP);
 	l.order = HW_ORDER_NHW;
 	assert_int_equal(host_softmax_init(&op, HW_TYPE_AUTO, HW_ORDER_AUTO, &s, &err), -ENOTSUP);
 	l.order = HW_ORDER_NHCW;
