@@ -7,72 +7,14 @@
 #define TESTS_MOCK_FAULT_RIG_H
 
 #include <hwlayer/hwlayer.h>
-#include <pthread.h>
 #include <unistd.h>
 
 #include "infer/infer.h"
-#include "mock/mock.h"
+#include "support/journal.h"
+#include "support/rig.h"
 #include "support/support.h"
-#include "support/tinynet.h"
 
 #define SHIFT 3u
-#define FRAMES_MAX 256u
-#define PATIENT_MS 20000u /* for what has to happen; nothing is measured */
-#define GIVE_UP_MS 60000u  /* twice and more of what the driver itself would wait */
-#define IMPATIENT_MS 1000u /* for what cannot: as soon as the driver gives up at all */
-
-/* ------------------------------------------------------------------------------ the log */
-
-static struct {
-	pthread_mutex_t lock;
-	char text[65536];
-	size_t len;
-} journal = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static inline void take_line(enum hw_log_level level, const char *line, void *user)
-{
-	size_t len = strlen(line);
-
-	(void)level;
-	(void)user;
-	pthread_mutex_lock(&journal.lock);
-	if (journal.len + len + 2 < sizeof(journal.text)) {
-		memcpy(journal.text + journal.len, line, len);
-		journal.len += len;
-		journal.text[journal.len++] = '\n';
-		journal.text[journal.len] = 0;
-	}
-	pthread_mutex_unlock(&journal.lock);
-}
-
-/* How many lines of the log contain @words. */
-static inline unsigned int logged(const char *words)
-{
-	unsigned int n = 0;
-
-	pthread_mutex_lock(&journal.lock);
-	for (const char *at = journal.text; (at = strstr(at, words)); at = strchr(at, '\n'))
-		n++;
-	pthread_mutex_unlock(&journal.lock);
-	return n;
-}
-
-static inline int fresh_journal(void **state)
-{
-	(void)state;
-	pthread_mutex_lock(&journal.lock);
-	journal.len = 0;
-	journal.text[0] = 0;
-	pthread_mutex_unlock(&journal.lock);
-	hw_log_set(take_line, HW_LOG_INFO, NULL);
-	return 0;
-}
-
-static inline void assert_words(const char *text, const char *words)
-{
-	if (!strstr(text, words))
-		fail_msg("'%s' is not said in: %s", words, text);
-}
 
 /* ------------------------------------------------------------------- a device with a fault */
 
@@ -96,10 +38,7 @@ static inline struct backend *power_on(const char *faults)
 
 static inline void order(struct rig *rig, const char *spec)
 {
-	char why[160] = "";
-
-	if (mock_chip_set_fault(rig->chip, spec, why, sizeof(why)) < 0)
-		fail_msg("%s: %s", spec, why);
+	order_fault(rig->chip, spec);
 }
 
 static inline int load(struct rig *rig, uint32_t in_flight, struct hw_error *err)
@@ -159,41 +98,7 @@ static inline void close_rig(struct rig *rig)
 
 /* ------------------------------------------------------------------------------- frames */
 
-struct frame {
-	uint8_t in[TINY_IN], out[TINY_OUT];
-	bool taken;
-	unsigned int calls;
-	int status;
-	char text[480];
-};
-
-static struct {
-	pthread_mutex_t lock;
-	struct frame f[FRAMES_MAX];
-	unsigned int done;
-} crowd = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static inline void frame_done(int status, const struct hw_error *err, void *user)
-{
-	struct frame *f = user;
-
-	pthread_mutex_lock(&crowd.lock);
-	f->status = status;
-	f->calls++;
-	if (err)
-		memcpy(f->text, err->text, sizeof(f->text));
-	crowd.done++;
-	pthread_mutex_unlock(&crowd.lock);
-}
-
-static inline bool own_answer(const struct rig *rig, const struct frame *f)
-{
-	for (unsigned int i = 0; i < TINY_OUT; i++) {
-		if (abs(f->out[i] - tiny_want(f->in, i, SHIFT, &rig->quant)) > 1)
-			return false;
-	}
-	return true;
-}
+static struct crowd crowd = CROWD_INITIALIZER;
 
 /* What became of a crowd of frames. */
 struct outcome {
@@ -210,50 +115,18 @@ static inline void note(struct outcome *o, int code, const char *text)
 	snprintf(o->text, sizeof(o->text), "%s", text);
 }
 
-static inline int submit(struct rig *rig, struct frame *f, uint32_t timeout_ms, struct hw_error *err)
-{
-	const void *ins[] = {f->in};
-	void *outs[] = {f->out};
-	struct hw_submit s = {.inputs = ins, .outputs = outs, .timeout_ms = timeout_ms,
-			      .done = frame_done, .user = f};
-	uint64_t until = util_now_ms() + GIVE_UP_MS;
-	int r;
-
-	while ((r = hw_net_submit(rig->net, &s, err)) == -EAGAIN && util_now_ms() < until)
-		usleep(200);
-	if (r == -EAGAIN)
-		fail_msg("no slot came free, and the network did not die either");
-	return r;
-}
-
-static inline unsigned int answered(void)
-{
-	unsigned int n;
-
-	pthread_mutex_lock(&crowd.lock);
-	n = crowd.done;
-	pthread_mutex_unlock(&crowd.lock);
-	return n;
-}
-
 /* Send @n frames, each different, as fast as slots become free, and wait for all of them. */
 static inline struct outcome run(struct rig *rig, unsigned int n, uint32_t timeout_ms)
 {
-	uint64_t until = util_now_ms() + GIVE_UP_MS;
 	struct outcome o = {0};
 	unsigned int taken = 0;
 
-	assert_true(n <= FRAMES_MAX);
-	memset(crowd.f, 0, sizeof(crowd.f));
-	crowd.done = 0;
+	crowd_empty(&crowd);
 	for (unsigned int i = 0; i < n; i++) {
-		struct frame *f = &crowd.f[i];
+		struct frame *f = crowd_add_tiny(&crowd, i);
 		struct hw_error err = {0};
-		int r;
+		int r = frame_submit_patiently(f, rig->net, timeout_ms, &err);
 
-		for (unsigned int k = 0; k < TINY_IN; k++)
-			f->in[k] = (uint8_t)(i * 37 + k * 29 + 5);
-		r = submit(rig, f, timeout_ms, &err);
 		f->taken = r == 0;
 		taken += f->taken;
 		if (r < 0) {
@@ -261,17 +134,14 @@ static inline struct outcome run(struct rig *rig, unsigned int n, uint32_t timeo
 			note(&o, r, err.text);
 		}
 	}
-	while (answered() < taken && util_now_ms() < until)
-		usleep(200);
-	if (answered() < taken)
-		fail_msg("%u of %u frames were never answered", taken - answered(), taken);
+	crowd_wait(&crowd, taken);
 	for (unsigned int i = 0; i < n; i++) {
 		const struct frame *f = &crowd.f[i];
 
 		assert_int_equal(f->calls, f->taken);
 		if (!f->taken)
 			continue;
-		if (f->status == 0 && !own_answer(rig, f))
+		if (f->status == 0 && !tiny_right(f->in[0], f->out[0], SHIFT, &rig->quant))
 			fail_msg("frame %u came back with a wrong result", i);
 		if (f->status == 0)
 			o.good++;

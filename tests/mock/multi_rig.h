@@ -4,19 +4,13 @@
 #define TESTS_MOCK_MULTI_RIG_H
 
 #include <hwlayer/hwlayer.h>
-#include <pthread.h>
 #include <unistd.h>
 
 #include "infer/infer.h"
-#include "mock/mock.h"
 #include "support/multinet.h"
 #include "support/noncoherent.h"
+#include "support/rig.h"
 #include "support/support.h"
-
-#define FRAMES_MAX 256u
-#define STREAMS_MAX 4u
-#define PATIENT_MS 20000u  /* for what has to happen; nothing is measured */
-#define IMPATIENT_MS 1000u /* for what cannot: as soon as the driver gives up at all */
 
 struct rig {
 	const struct multinet *m;
@@ -88,99 +82,25 @@ static inline void rig_close(struct rig *rig)
 
 /* ------------------------------------------------------------------------------- frames */
 
-struct frame {
-	uint8_t *in[STREAMS_MAX], *out[STREAMS_MAX];
-	bool taken;
-	unsigned int calls;
-	int status;
-	char text[480];
-};
-
-static struct {
-	pthread_mutex_t lock;
-	struct frame f[FRAMES_MAX];
-	unsigned int n, done;
-} crowd = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static inline void frame_done(int status, const struct hw_error *err, void *user)
-{
-	struct frame *f = user;
-
-	pthread_mutex_lock(&crowd.lock);
-	f->status = status;
-	f->calls++;
-	if (err)
-		memcpy(f->text, err->text, sizeof(f->text));
-	crowd.done++;
-	pthread_mutex_unlock(&crowd.lock);
-}
-
-static inline unsigned int answered(void)
-{
-	unsigned int n;
-
-	pthread_mutex_lock(&crowd.lock);
-	n = crowd.done;
-	pthread_mutex_unlock(&crowd.lock);
-	return n;
-}
-
-static inline void crowd_free(void)
-{
-	for (unsigned int i = 0; i < crowd.n; i++) {
-		for (unsigned int s = 0; s < STREAMS_MAX; s++) {
-			free(crowd.f[i].in[s]);
-			free(crowd.f[i].out[s]);
-		}
-	}
-	memset(crowd.f, 0, sizeof(crowd.f));
-	crowd.n = crowd.done = 0;
-}
-
-static inline uint8_t *buffer(size_t n, uint32_t seed)
-{
-	uint8_t *b = malloc(n);
-
-	assert_non_null(b);
-	for (size_t i = 0; i < n; i++)
-		b[i] = (uint8_t)((i * 2654435761u + seed * 40503u) >> 13);
-	return b;
-}
-
-static inline int submit(struct rig *rig, struct frame *f, uint32_t timeout_ms, struct hw_error *err)
-{
-	struct hw_submit s = {.inputs = (const void *const *)f->in, .outputs = (void *const *)f->out,
-			      .timeout_ms = timeout_ms, .done = frame_done, .user = f};
-	uint64_t until = util_now_ms() + PATIENT_MS;
-	int r;
-
-	while ((r = hw_net_submit(rig->net, &s, err)) == -EAGAIN && util_now_ms() < until)
-		usleep(200);
-	if (r == -EAGAIN)
-		fail_msg("no slot came free, and the network did not die either");
-	return r;
-}
+static struct crowd crowd = CROWD_INITIALIZER;
 
 /* Send @n different frames and wait for their answers; the crowd then knows them. */
 static inline void send_frames(struct rig *rig, unsigned int n, uint32_t timeout_ms)
 {
-	uint64_t until = util_now_ms() + 3 * PATIENT_MS;
 	unsigned int taken = 0;
 
-	assert_true(n <= FRAMES_MAX);
-	crowd_free();
-	crowd.n = n;
+	crowd_empty(&crowd);
 	for (unsigned int i = 0; i < n; i++) {
-		struct frame *f = &crowd.f[i];
+		struct frame *f = crowd_add(&crowd);
 		struct hw_error err = {0};
 		int r;
 
 		for (unsigned int s = 0; s < rig->n_in; s++)
-			f->in[s] = buffer(multinet_bytes(multinet_boundary(rig->m, true, s)), i * 7 + s);
+			f->in[s] = frame_bytes(multinet_bytes(multinet_boundary(rig->m, true, s)), i * 7 + s);
 		for (unsigned int s = 0; s < rig->n_out; s++)
-			f->out[s] = buffer(multinet_bytes(multinet_boundary(rig->m, false, s)), 99);
+			f->out[s] = frame_bytes(multinet_bytes(multinet_boundary(rig->m, false, s)), 99);
 		/* Once it is taken, what becomes of it is told by another thread. */
-		r = submit(rig, f, timeout_ms, &err);
+		r = frame_submit_patiently(f, rig->net, timeout_ms, &err);
 		f->taken = r == 0;
 		taken += f->taken;
 		if (r < 0) {
@@ -188,9 +108,7 @@ static inline void send_frames(struct rig *rig, unsigned int n, uint32_t timeout
 			memcpy(f->text, err.text, sizeof(f->text));
 		}
 	}
-	while (answered() < taken && util_now_ms() < until)
-		usleep(200);
-	assert_int_equal(answered(), taken);
+	crowd_wait(&crowd, taken);
 }
 
 static inline bool right(const struct rig *rig, const struct frame *f)
@@ -199,7 +117,7 @@ static inline bool right(const struct rig *rig, const struct frame *f)
 	bool same = true;
 
 	for (unsigned int s = 0; s < rig->n_out; s++)
-		want[s] = buffer(multinet_bytes(multinet_boundary(rig->m, false, s)), 5);
+		want[s] = frame_bytes(multinet_bytes(multinet_boundary(rig->m, false, s)), 5);
 	multinet_answer(rig->m, (const uint8_t *const *)f->in, want);
 	for (unsigned int s = 0; s < rig->n_out; s++) {
 		same &= !memcmp(want[s], f->out[s],
@@ -226,13 +144,7 @@ static inline void all_right(struct rig *rig, unsigned int n)
 		if (!right(rig, f))
 			fail_msg("frame %u of %u came back with wrong bytes", i, n);
 	}
-	crowd_free();
-}
-
-static inline void assert_words(const char *text, const char *words)
-{
-	if (!strstr(text, words))
-		fail_msg("'%s' is not said in: %s", words, text);
+	crowd_empty(&crowd);
 }
 
 /* @n frames of which none comes back with wrong bytes, and which kill the network. */
@@ -249,7 +161,7 @@ static inline void dies(struct rig *rig, unsigned int n, int code, const char *w
 		usleep(1000);
 	assert_int_equal(err.code, code);
 	assert_words(err.text, words);
-	crowd_free();
+	crowd_empty(&crowd);
 }
 
 #endif

@@ -11,15 +11,11 @@
 #include <unistd.h>
 
 #include "infer/infer.h"
-#include "mock/mock.h"
+#include "support/rig.h"
 #include "support/support.h"
 #include "support/tamper.h"
-#include "support/tinynet.h"
 
 #define NETS 3
-#define PATIENT_MS 20000u   /* for what has to happen; nothing is measured */
-#define IMPATIENT_MS 1000u  /* for what cannot: as soon as the driver gives up at all */
-#define FRAMES_MAX 512
 
 struct rig {
 	struct tamper *t;
@@ -148,90 +144,46 @@ static inline void close_rig(struct rig *rig)
 
 static inline void order(struct rig *rig, const char *spec)
 {
-	char why[160] = "";
-
-	if (mock_chip_set_fault(rig->chip, spec, why, sizeof(why)) < 0)
-		fail_msg("%s: %s", spec, why);
+	order_fault(rig->chip, spec);
 }
 
 /* ------------------------------------------------------------------------------- frames */
 
-struct frame {
-	unsigned int which;
-	uint8_t in[TINY_IN], out[TINY_OUT];
-	unsigned int calls, place; /* among all that were answered */
-	int status;
-	char text[480];
-};
-
-static struct {
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	unsigned int taken, answered;
-	struct frame f[FRAMES_MAX];
-} crowd = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
-
-static inline void empty_crowd(void)
-{
-	memset(crowd.f, 0, sizeof(crowd.f));
-	crowd.taken = crowd.answered = 0;
-}
-
-static inline void frame_done(int status, const struct hw_error *err, void *user)
-{
-	struct frame *f = user;
-
-	pthread_mutex_lock(&crowd.lock);
-	f->status = status;
-	f->calls++;
-	f->place = crowd.answered++;
-	if (err)
-		memcpy(f->text, err->text, sizeof(f->text));
-	pthread_cond_broadcast(&crowd.cond);
-	pthread_mutex_unlock(&crowd.lock);
-}
-
-static inline void fill(uint8_t in[TINY_IN], unsigned int seed)
-{
-	for (unsigned int k = 0; k < TINY_IN; k++)
-		in[k] = (uint8_t)(seed * 37 + k * 29 + 5);
-}
+static struct crowd crowd = CROWD_INITIALIZER;
 
 static inline bool right(const struct rig *rig, unsigned int which, const uint8_t in[TINY_IN],
 			 const uint8_t out[TINY_OUT])
 {
-	for (unsigned int i = 0; i < TINY_OUT; i++) {
-		if (abs(out[i] - tiny_want(in, i, which + 1, &rig->quant[which])) > 1)
-			return false;
-	}
-	return true;
+	return tiny_right(in, out, which + 1, &rig->quant[which]);
 }
 
-static inline int submit_as(struct rig *rig, unsigned int which, uint32_t timeout_ms, hw_done_fn done)
+static inline bool came_right(const struct rig *rig, const struct frame *f)
 {
-	struct frame *f = &crowd.f[crowd.taken++];
-	const void *ins[] = {f->in};
-	void *outs[] = {f->out};
-	struct hw_submit s = {.inputs = ins, .outputs = outs, .timeout_ms = timeout_ms,
-			      .done = done, .user = f};
+	return right(rig, f->which, f->in[0], f->out[0]);
+}
 
-	assert_true(crowd.taken <= FRAMES_MAX);
+static inline struct frame *add_frame(unsigned int which)
+{
+	struct frame *f = crowd_add_tiny(&crowd, crowd.n);
+
 	f->which = which;
-	fill(f->in, crowd.taken);
-	return hw_net_submit(rig->net[which], &s, NULL);
+	return f;
+}
+
+static inline int try_submit(struct rig *rig, unsigned int which, uint32_t timeout_ms)
+{
+	return frame_submit(add_frame(which), rig->net[which], timeout_ms, NULL);
 }
 
 static inline void submit(struct rig *rig, unsigned int which, uint32_t timeout_ms)
 {
-	assert_int_equal(submit_as(rig, which, timeout_ms, frame_done), 0);
+	assert_int_equal(try_submit(rig, which, timeout_ms), 0);
 }
 
-static inline void wait_answers(unsigned int n)
+/* The device's thread stays with a frame of @which until owner_let_go(). */
+static inline void hold(struct rig *rig, unsigned int which)
 {
-	pthread_mutex_lock(&crowd.lock);
-	while (crowd.answered < n)
-		pthread_cond_wait(&crowd.cond, &crowd.lock);
-	pthread_mutex_unlock(&crowd.lock);
+	owner_hold(add_frame(which), rig->net[which]);
 }
 
 /* One frame, waiting for it; its own answer, or what went wrong. */
@@ -243,7 +195,7 @@ static inline int once(struct rig *rig, unsigned int which, uint32_t timeout_ms,
 	void *outs[] = {out};
 	int r;
 
-	fill(in, ++seed);
+	tiny_fill(in, ++seed);
 	r = hw_net_run(rig->net[which], ins, outs, timeout_ms, err);
 	if (r == 0 && !right(rig, which, in, out))
 		fail_msg("network %u gave a wrong answer", which);
@@ -268,47 +220,8 @@ static inline void is_dead(struct rig *rig, unsigned int which, int code, const 
 	while (!hw_net_state(rig->net[which], &err) && util_now_ms() < until)
 		usleep(1000);
 	assert_int_equal(err.code, code);
-	if (!strstr(err.text, words))
-		fail_msg("'%s' is not said in: %s", words, err.text);
+	assert_words(err.text, words);
 	assert_int_equal(once(rig, which, PATIENT_MS, NULL), code);
-}
-
-/* --------------------------------------------------------------------------------- gate */
-
-static struct {
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool reached, open;
-} gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
-
-/* A callback that keeps the device's thread busy until it is told to go on. */
-static inline void hold_owner(int status, const struct hw_error *err, void *user)
-{
-	frame_done(status, err, user);
-	pthread_mutex_lock(&gate.lock);
-	gate.reached = true;
-	pthread_cond_broadcast(&gate.cond);
-	while (!gate.open)
-		pthread_cond_wait(&gate.cond, &gate.lock);
-	pthread_mutex_unlock(&gate.lock);
-}
-
-static inline void hold(struct rig *rig, unsigned int which)
-{
-	gate.reached = gate.open = false;
-	assert_int_equal(submit_as(rig, which, PATIENT_MS, hold_owner), 0);
-	pthread_mutex_lock(&gate.lock);
-	while (!gate.reached)
-		pthread_cond_wait(&gate.cond, &gate.lock);
-	pthread_mutex_unlock(&gate.lock);
-}
-
-static inline void let_go(void)
-{
-	pthread_mutex_lock(&gate.lock);
-	gate.open = true;
-	pthread_cond_broadcast(&gate.cond);
-	pthread_mutex_unlock(&gate.lock);
 }
 
 #endif

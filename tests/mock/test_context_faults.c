@@ -37,12 +37,10 @@ static void faults_inside(void **state)
 		const struct want w = {.batch = 2, .dynamic_batch = 2};
 		struct multinet m;
 		struct rig rig = {0};
-		char why[160];
 
 		multinet_chain(&m, 3);
 		rig_power_on(&rig, &w);
-		if (mock_chip_set_fault(rig.chip, broken[i].fault, why, sizeof(why)))
-			fail_msg("%s: %s", broken[i].fault, why);
+		order_fault(rig.chip, broken[i].fault);
 		rig_load(&rig, &m, &w);
 		all_right(&rig, broken[i].frames);
 		dies(&rig, 8, broken[i].code, broken[i].words);
@@ -69,7 +67,7 @@ static void damage_on_the_first_pass(void **state)
 		assert_int_equal(crowd.f[i].status, 0);
 		assert_false(right(&rig, &crowd.f[i]));
 	}
-	crowd_free();
+	crowd_empty(&crowd);
 	rig_close(&rig);
 }
 
@@ -78,7 +76,6 @@ static void a_pair_that_stands_still(void **state)
 	const struct want w = {.batch = 2, .dynamic_batch = 2};
 	struct multinet m;
 	struct rig rig = {0};
-	char why[160];
 
 	(void)state;
 	multinet_chain(&m, 2);
@@ -90,11 +87,11 @@ static void a_pair_that_stands_still(void **state)
 		.row_bytes = 1024, .peer_stream = 20};
 	rig_power_on(&rig, &w);
 	/* All that the chip may write ahead: four rows of two descriptors. */
-	assert_int_equal(mock_chip_set_fault(rig.chip, "credits-wrong=17:8", why, sizeof(why)), 0);
+	order_fault(rig.chip, "credits-wrong=17:8");
 	rig_load(&rig, &m, &w);
 	dies(&rig, 4, -ETIMEDOUT, "stream between contexts multi/j0 of context 0");
 	rig_drop(&rig);
-	assert_int_equal(mock_chip_set_fault(rig.chip, "channel-stuck=3", why, sizeof(why)), 0);
+	order_fault(rig.chip, "channel-stuck=3");
 	rig_load(&rig, &m, &w);
 	dies(&rig, 4, -ETIMEDOUT, "rows in host memory multi/rows of context 1 (vDMA channel 3): 0 of 8 "
 				  "descriptors read, 2 to a row");

@@ -282,7 +282,7 @@ static void a_model_answers_for_several_contexts(void **state)
 				assert_int_equal(f->out[0][k], sum > 255 ? 255 : sum);
 			}
 		}
-		crowd_free();
+		crowd_empty(&crowd);
 		rig_close(&rig);
 	}
 }
@@ -302,7 +302,7 @@ static void a_model_cannot_answer_before_its_inputs(void **state)
 	assert_words(crowd.f[0].text, "in dynamic context 1");
 	mock_chip_last_fault(rig.chip, fault, sizeof(fault));
 	assert_words(fault, "an input of the network comes later");
-	crowd_free();
+	crowd_empty(&crowd);
 	rig_close(&rig);
 }
 

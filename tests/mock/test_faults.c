@@ -215,13 +215,12 @@ static void stop_fails_once(struct rig *rig, const char *fault)
 	struct mock_stats s;
 	unsigned int taken = 0;
 
-	memset(crowd.f, 0, sizeof(crowd.f));
-	crowd.done = 0;
+	crowd_empty(&crowd);
 	order(rig, fault);
 	for (unsigned int i = 0; i < 4; i++)
-		taken += submit(rig, &crowd.f[i], PATIENT_MS, NULL) == 0;
+		taken += frame_submit_patiently(crowd_add_tiny(&crowd, i), rig->net, PATIENT_MS, NULL) == 0;
 	drop_net(rig);
-	assert_int_equal(crowd.done, taken);
+	assert_int_equal(crowd.answered, taken);
 	for (unsigned int i = 0; i < 4; i++)
 		assert_int_equal(crowd.f[i].calls, 1);
 	mock_chip_stats(rig->chip, &s);

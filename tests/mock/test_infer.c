@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* The public API on the chip in software: order, limits, cancellation, devices that go away. */
 #include <hwlayer/hwlayer.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <unistd.h>
 
 #include "infer/infer.h"
+#include "support/rig.h"
 #include "support/support.h"
 #include "support/tamper.h"
-#include "support/tinynet.h"
 
 #define FRAMES 400
 
@@ -40,71 +38,11 @@ static struct hw_net *load_tiny(struct hw_dev *dev, uint32_t in_flight)
 	return net;
 }
 
-struct frame {
-	uint8_t in[TINY_IN], out[TINY_OUT];
-	atomic_int calls;
-	int status;
-	unsigned int order;
-};
-
-struct crowd {
-	struct frame f[FRAMES];
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	unsigned int done;
-};
-
-static struct crowd crowd;
-
-static void frame_done(int status, const struct hw_error *err, void *user)
-{
-	struct frame *f = user;
-
-	(void)err;
-	pthread_mutex_lock(&crowd.lock);
-	f->status = status;
-	f->order = crowd.done++;
-	atomic_fetch_add(&f->calls, 1);
-	pthread_cond_signal(&crowd.cond);
-	pthread_mutex_unlock(&crowd.lock);
-}
-
-static void fill(struct frame *f, unsigned int n)
-{
-	memset(f, 0, sizeof(*f));
-	for (unsigned int i = 0; i < TINY_IN; i++)
-		f->in[i] = (uint8_t)(n * 37 + i * 29);
-}
+static struct crowd crowd = CROWD_INITIALIZER;
 
 static bool own_answer(const struct frame *f)
 {
-	for (unsigned int i = 0; i < TINY_OUT; i++) {
-		if (abs(f->out[i] - tiny_want(f->in, i, 3, &out_quant)) > 1)
-			return false;
-	}
-	return true;
-}
-
-static void check_own_answer(const struct frame *f)
-{
-	assert_true(own_answer(f));
-}
-
-static int submit(struct hw_net *net, struct frame *f, struct hw_error *err)
-{
-	const void *ins[] = {f->in};
-	void *outs[] = {f->out};
-	struct hw_submit s = {
-		.inputs = ins, .outputs = outs, .timeout_ms = 5000, .done = frame_done, .user = f};
-
-	return hw_net_submit(net, &s, err);
-}
-
-static void crowd_init(void)
-{
-	memset(&crowd, 0, sizeof(crowd));
-	pthread_mutex_init(&crowd.lock, NULL);
-	pthread_cond_init(&crowd.cond, NULL);
+	return tiny_right(f->in[0], f->out[0], 3, &out_quant);
 }
 
 static void frames_come_back_in_order_each_with_its_own_answer(void **state)
@@ -117,29 +55,23 @@ static void frames_come_back_in_order_each_with_its_own_answer(void **state)
 	bool was_full = false;
 
 	(void)state;
-	crowd_init();
+	crowd_empty(&crowd);
 	for (unsigned int n = 0; n < FRAMES; n++) {
-		int r;
+		struct frame *f = crowd_add_tiny(&crowd, n);
+		int r = frame_submit(f, net, PATIENT_MS, &err);
 
-		fill(&crowd.f[n], n);
-		while ((r = submit(net, &crowd.f[n], &err)) == -EAGAIN) {
+		if (r == -EAGAIN) {
 			was_full = true;
-			pthread_mutex_lock(&crowd.lock);
-			if (crowd.done + 5 == n)
-				pthread_cond_wait(&crowd.cond, &crowd.lock);
-			pthread_mutex_unlock(&crowd.lock);
+			r = frame_submit_patiently(f, net, PATIENT_MS, &err);
 		}
 		assert_ok(r, &err);
 	}
-	pthread_mutex_lock(&crowd.lock);
-	while (crowd.done < FRAMES)
-		pthread_cond_wait(&crowd.cond, &crowd.lock);
-	pthread_mutex_unlock(&crowd.lock);
+	crowd_wait(&crowd, FRAMES);
 	for (unsigned int n = 0; n < FRAMES; n++) {
 		assert_int_equal(crowd.f[n].status, 0);
-		assert_int_equal(crowd.f[n].order, n);
+		assert_int_equal(crowd.f[n].place, n);
 		assert_int_equal(crowd.f[n].calls, 1);
-		check_own_answer(&crowd.f[n]);
+		assert_true(own_answer(&crowd.f[n]));
 	}
 	assert_true(was_full);
 	hw_net_get_stats(net, &stats);
@@ -165,17 +97,11 @@ static void *work(void *arg)
 	struct worker *w = arg;
 
 	for (unsigned int n = 0; n < 100; n++) {
-		struct frame f;
-		const void *ins[] = {f.in};
-		void *outs[] = {f.out};
-		struct hw_error err = {0};
+		uint8_t in[TINY_IN], out[TINY_OUT] = {0};
 
-		fill(&f, w->id * 1000 + n);
-		if (hw_net_run(w->net, ins, outs, 5000, &err) < 0) {
-			w->bad++;
-			continue;
-		}
-		w->bad += !own_answer(&f);
+		tiny_fill(in, w->id * 1000 + n);
+		w->bad += hw_net_run(w->net, (const void *[]){in}, (void *[]){out}, PATIENT_MS, NULL) < 0 ||
+			  !tiny_right(in, out, 3, &out_quant);
 	}
 	return NULL;
 }
@@ -210,17 +136,15 @@ static void freeing_answers_every_frame_once(void **state)
 		struct hw_net *net = load_tiny(dev, 16);
 		unsigned int sent = 0;
 
-		crowd_init();
-		for (unsigned int n = 0; n < 16; n++) {
-			fill(&crowd.f[n], n);
-			sent += submit(net, &crowd.f[n], NULL) == 0;
-		}
+		crowd_empty(&crowd);
+		for (unsigned int n = 0; n < 16; n++)
+			sent += frame_submit(crowd_add_tiny(&crowd, n), net, PATIENT_MS, NULL) == 0;
 		hw_net_free(net);
-		assert_int_equal(crowd.done, sent);
+		assert_int_equal(crowd.answered, sent);
 		for (unsigned int n = 0; n < sent; n++) {
 			assert_int_equal(crowd.f[n].calls, 1);
 			if (crowd.f[n].status == 0)
-				check_own_answer(&crowd.f[n]);
+				assert_true(own_answer(&crowd.f[n]));
 			else
 				assert_int_equal(crowd.f[n].status, -ECANCELED);
 		}
@@ -229,36 +153,12 @@ static void freeing_answers_every_frame_once(void **state)
 	hw_dev_close(dev);
 }
 
-/* A callback that keeps the device's thread busy until it is told to go on. */
-struct gate {
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool reached, open;
-};
-
-static void hold_owner(int status, const struct hw_error *err, void *user)
-{
-	struct gate *g = user;
-
-	(void)status;
-	(void)err;
-	pthread_mutex_lock(&g->lock);
-	g->reached = true;
-	pthread_cond_broadcast(&g->cond);
-	while (!g->open)
-		pthread_cond_wait(&g->cond, &g->lock);
-	pthread_mutex_unlock(&g->lock);
-}
-
 static void *run_once(void *arg)
 {
+	uint8_t in[TINY_IN] = {0}, out[TINY_OUT];
 	struct worker *w = arg;
-	struct frame f;
-	const void *ins[] = {f.in};
-	void *outs[] = {f.out};
 
-	fill(&f, w->id);
-	w->bad = hw_net_run(w->net, ins, outs, 5000, NULL);
+	w->bad = hw_net_run(w->net, (const void *[]){in}, (void *[]){out}, PATIENT_MS, NULL);
 	return NULL;
 }
 
@@ -271,26 +171,17 @@ static void *free_it(void *net)
 static void freeing_sends_waiting_threads_home(void **state)
 {
 	enum { THREADS = 6 };
-	struct gate gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
 	struct tamper *t;
 	struct hw_dev *dev = open_tampered(&t);
 	struct hw_net *net = load_tiny(dev, 1);
-	struct frame f;
-	const void *ins[] = {f.in};
-	void *outs[] = {f.out};
-	struct hw_submit s = {.inputs = ins, .outputs = outs, .done = hold_owner, .user = &gate};
 	struct worker w[THREADS];
 	pthread_t freer;
 	unsigned int callers = 0;
 	bool settled = false;
 
 	(void)state;
-	fill(&f, 99);
-	assert_int_equal(hw_net_submit(net, &s, NULL), 0);
-	pthread_mutex_lock(&gate.lock);
-	while (!gate.reached)
-		pthread_cond_wait(&gate.cond, &gate.lock);
-	pthread_mutex_unlock(&gate.lock);
+	crowd_empty(&crowd);
+	owner_hold(crowd_add_tiny(&crowd, 99), net);
 	/* One of them gets the slot, the others wait for it. */
 	for (unsigned int i = 0; i < THREADS; i++) {
 		w[i] = (struct worker){.net = net, .id = i};
@@ -310,10 +201,7 @@ static void freeing_sends_waiting_threads_home(void **state)
 		callers = net->callers;
 		pthread_mutex_unlock(&dev->lock);
 	}
-	pthread_mutex_lock(&gate.lock);
-	gate.open = true;
-	pthread_cond_broadcast(&gate.cond);
-	pthread_mutex_unlock(&gate.lock);
+	owner_let_go();
 	for (unsigned int i = 0; i < THREADS; i++) {
 		pthread_join(w[i].thread, NULL);
 		assert_int_equal(w[i].bad, -ECANCELED);
@@ -330,9 +218,8 @@ static void closing_a_device_frees_its_network(void **state)
 	struct hw_net *net = load_tiny(dev, 4);
 
 	(void)state;
-	crowd_init();
-	fill(&crowd.f[0], 1);
-	assert_int_equal(submit(net, &crowd.f[0], NULL), 0);
+	crowd_empty(&crowd);
+	assert_int_equal(frame_submit(crowd_add_tiny(&crowd, 1), net, PATIENT_MS, NULL), 0);
 	hw_dev_close(dev);
 	assert_int_equal(crowd.f[0].calls, 1);
 }
@@ -343,13 +230,12 @@ static void a_card_that_goes_away_is_noticed(void **state)
 	struct hw_dev *dev = open_tampered(&t);
 	struct hw_net *net = load_tiny(dev, 4);
 	struct hw_error err = {0};
-	struct frame f;
-	const void *ins[] = {f.in};
-	void *outs[] = {f.out};
+	uint8_t in[TINY_IN] = {0}, out[TINY_OUT];
+	const void *ins[] = {in};
+	void *outs[] = {out};
 	int r;
 
 	(void)state;
-	fill(&f, 3);
 	t->gone = true;
 	r = hw_net_run(net, ins, outs, 2000, &err);
 	assert_int_equal(r, -ENODEV);

@@ -328,11 +328,7 @@ static void own_networks_are_computed_whatever_was_ordered(void **state)
 	assert_ok(hw_net_load_mem(dev, hef, len, NULL, &net, &err), &err);
 	assert_string_equal(hw_net_function(net), "core");
 	assert_ok(hw_net_run(net, ins, outs, FRAME_MS, &err), &err);
-	for (unsigned int i = 0; i < TINY_OUT; i++) {
-		int want = tiny_want(in, i, 3, &hw_net_outputs(net, &n)->quant);
-
-		assert_in_range(out[i] + 1, want, want + 2);
-	}
+	assert_true(tiny_right(in, out, 3, &hw_net_outputs(net, &n)->quant));
 	hw_net_free(net);
 	hw_dev_close(dev);
 	free(hef);

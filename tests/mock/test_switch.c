@@ -88,16 +88,16 @@ static void loading_waits_for_the_frames_on_the_chip(void **state)
 
 	(void)state;
 	for (unsigned int round = 0; round < 10; round++) {
-		empty_crowd();
+		crowd_empty(&crowd);
 		open_rig(&rig);
 		load(&rig, 0, NULL);
 		for (unsigned int i = 0; i < 8; i++)
 			submit(&rig, 0, PATIENT_MS);
 		load(&rig, 1, NULL);
-		wait_answers(8);
+		crowd_wait(&crowd, 8);
 		for (unsigned int i = 0; i < 8; i++) {
 			assert_int_equal(crowd.f[i].status, 0);
-			assert_true(right(&rig, 0, crowd.f[i].in, crowd.f[i].out));
+			assert_true(came_right(&rig, &crowd.f[i]));
 		}
 		works(&rig, 0);
 		works(&rig, 1);
@@ -112,7 +112,7 @@ static void assert_order(const char *want)
 {
 	char got[FRAMES_MAX + 1] = "";
 
-	for (unsigned int i = 0; i < crowd.taken; i++) {
+	for (unsigned int i = 0; i < crowd.n; i++) {
 		assert_int_equal(crowd.f[i].status, 0);
 		assert_int_equal(crowd.f[i].calls, 1);
 		got[crowd.f[i].place] = (char)('0' + crowd.f[i].which);
@@ -127,7 +127,7 @@ static void turns_are_a_batch_long_and_go_round(void **state)
 	struct rig rig;
 
 	(void)state;
-	empty_crowd();
+	crowd_empty(&crowd);
 	open_rig(&rig);
 	for (unsigned int i = 0; i < NETS; i++)
 		load(&rig, i, &o);
@@ -135,8 +135,8 @@ static void turns_are_a_batch_long_and_go_round(void **state)
 	hold(&rig, 0); /* the first frame of its turn */
 	for (size_t i = 0; i < ARRAY_SIZE(waiting); i++)
 		submit(&rig, waiting[i], PATIENT_MS);
-	let_go();
-	wait_answers(1 + ARRAY_SIZE(waiting));
+	owner_let_go();
+	crowd_wait(&crowd, 1 + ARRAY_SIZE(waiting));
 	/* Two of 0, then those who never had a turn, then whose turn is longest ago. */
 	assert_order("00"
 		     "11"
@@ -149,7 +149,7 @@ static void turns_are_a_batch_long_and_go_round(void **state)
 	/* Alone it keeps the chip for as long as it likes. */
 	for (unsigned int i = 0; i < 8; i++)
 		submit(&rig, 0, PATIENT_MS);
-	wait_answers(20);
+	crowd_wait(&crowd, 20);
 	assert_story("");
 	close_rig(&rig);
 }
@@ -159,13 +159,21 @@ static struct rig *greedy_rig;
 static bool greedy_enough;
 static unsigned int greedy_frames, greedy_bad;
 
-static void greedy_done(int status, const struct hw_error *err, void *user)
+static void greedy_done(int status, const struct hw_error *err, void *user);
+
+static int greedy_submit(void)
 {
 	static uint8_t in[TINY_IN], out[TINY_OUT];
 	const void *ins[] = {in};
 	void *outs[] = {out};
 	struct hw_submit s = {.inputs = ins, .outputs = outs, .timeout_ms = PATIENT_MS,
 			      .done = greedy_done};
+
+	return hw_net_submit(greedy_rig->net[0], &s, NULL);
+}
+
+static void greedy_done(int status, const struct hw_error *err, void *user)
+{
 	bool enough;
 
 	(void)err;
@@ -175,10 +183,9 @@ static void greedy_done(int status, const struct hw_error *err, void *user)
 	enough = greedy_enough;
 	greedy_frames += !enough;
 	crowd.answered += enough;
-	pthread_cond_broadcast(&crowd.cond);
 	pthread_mutex_unlock(&crowd.lock);
 	if (!enough)
-		greedy_bad += hw_net_submit(greedy_rig->net[0], &s, NULL) != 0;
+		greedy_bad += greedy_submit() != 0;
 }
 
 /* It goes on until the other one has what it wants, so that one must not have to wait for its end. */
@@ -188,7 +195,7 @@ static void a_greedy_network_starves_nobody(void **state)
 	struct hw_error err = {0};
 
 	(void)state;
-	empty_crowd();
+	crowd_empty(&crowd);
 	open_rig(&rig);
 	load(&rig, 0, NULL);
 	load(&rig, 1, NULL);
@@ -196,13 +203,13 @@ static void a_greedy_network_starves_nobody(void **state)
 	greedy_enough = false;
 	greedy_frames = greedy_bad = 0;
 	for (unsigned int i = 0; i < 4; i++)
-		assert_int_equal(submit_as(&rig, 0, PATIENT_MS, greedy_done), 0);
+		assert_int_equal(greedy_submit(), 0);
 	for (unsigned int i = 0; i < 20; i++)
 		assert_ok(once(&rig, 1, PATIENT_MS, &err), &err);
 	pthread_mutex_lock(&crowd.lock);
 	greedy_enough = true;
 	pthread_mutex_unlock(&crowd.lock);
-	wait_answers(4);
+	crowd_wait(&crowd, 4);
 	assert_true(greedy_frames >= 19); /* nor did the other one starve it: one between any two */
 	assert_int_equal(greedy_bad, 0);
 	close_rig(&rig);
@@ -226,7 +233,7 @@ static void *work(void *arg)
 		const void *ins[] = {in};
 		void *outs[] = {out};
 
-		fill(in, w->id * 1000 + n);
+		tiny_fill(in, w->id * 1000 + n);
 		w->bad += hw_net_run(w->rig->net[w->which], ins, outs, PATIENT_MS, NULL) < 0 ||
 			  !right(w->rig, w->which, in, out);
 	}
@@ -289,7 +296,7 @@ static void networks_are_freed_in_any_order(void **state)
 
 	(void)state;
 	for (size_t k = 0; k < ARRAY_SIZE(orders); k++) {
-		empty_crowd();
+		crowd_empty(&crowd);
 		open_rig(&rig);
 		for (unsigned int i = 0; i < NETS; i++)
 			load(&rig, i, k % 2 ? &in_turns : NULL);
@@ -300,7 +307,7 @@ static void networks_are_freed_in_any_order(void **state)
 				works(&rig, orders[k][left]);
 			submit(&rig, gone, PATIENT_MS); /* on its way, or waiting */
 			drop(&rig, gone);
-			wait_answers(i + 1);
+			crowd_wait(&crowd, i + 1);
 			assert_true(!crowd.f[i].status || crowd.f[i].status == -ECANCELED);
 		}
 		close_rig(&rig);
@@ -312,7 +319,7 @@ static void closing_the_device_frees_all(void **state)
 	struct rig rig;
 
 	(void)state;
-	empty_crowd();
+	crowd_empty(&crowd);
 	open_rig(&rig);
 	for (unsigned int i = 0; i < NETS; i++) {
 		load(&rig, i, NULL);

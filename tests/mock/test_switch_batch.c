@@ -25,29 +25,7 @@ static void load_multi(struct rig *rig, const struct hw_net_options *o)
 }
 
 /* Frames of network MULTI; each is answered by the contexts' chained pattern. */
-struct multi_frame {
-	uint8_t *in, *out;
-	unsigned int calls;
-	int status;
-	char text[480];
-};
-
-static struct multi_frame mf[32];
-static unsigned int mf_taken, mf_answered;
-
-static void multi_done(int status, const struct hw_error *err, void *user)
-{
-	struct multi_frame *f = user;
-
-	pthread_mutex_lock(&crowd.lock);
-	f->status = status;
-	f->calls++;
-	if (err)
-		memcpy(f->text, err->text, sizeof(f->text));
-	mf_answered++;
-	pthread_cond_broadcast(&crowd.cond);
-	pthread_mutex_unlock(&crowd.lock);
-}
+static struct crowd multi_crowd = CROWD_INITIALIZER;
 
 static size_t in_bytes(void)
 {
@@ -62,27 +40,17 @@ static size_t out_bytes(void)
 static void submit_multi(struct rig *rig, unsigned int n, uint32_t timeout_ms)
 {
 	while (n--) {
-		struct multi_frame *f = &mf[mf_taken++];
-		const void *ins[1];
-		void *outs[1];
-		struct hw_submit s = {.inputs = ins, .outputs = outs, .timeout_ms = timeout_ms,
-				      .done = multi_done, .user = f};
+		struct frame *f = crowd_add(&multi_crowd);
 
-		assert_true(mf_taken <= ARRAY_SIZE(mf));
-		ins[0] = f->in = malloc(in_bytes());
-		outs[0] = f->out = calloc(1, out_bytes());
-		for (size_t i = 0; i < in_bytes(); i++)
-			f->in[i] = (uint8_t)((i * 2654435761u + mf_taken * 40503u) >> 11);
-		assert_int_equal(hw_net_submit(rig->net[MULTI], &s, NULL), 0);
+		f->in[0] = frame_bytes(in_bytes(), multi_crowd.n);
+		f->out[0] = frame_bytes(out_bytes(), 99);
+		assert_int_equal(frame_submit(f, rig->net[MULTI], timeout_ms, NULL), 0);
 	}
 }
 
 static void wait_multi(unsigned int n)
 {
-	pthread_mutex_lock(&crowd.lock);
-	while (mf_answered < n)
-		pthread_cond_wait(&crowd.cond, &crowd.lock);
-	pthread_mutex_unlock(&crowd.lock);
+	crowd_wait(&multi_crowd, n);
 }
 
 /* Frames @from to @from + @n - 1 came back with their own answers. */
@@ -91,11 +59,13 @@ static void assert_multi(unsigned int from, unsigned int n)
 	uint8_t *want = malloc(out_bytes());
 
 	for (unsigned int i = from; i < from + n; i++) {
-		if (mf[i].status)
-			fail_msg("frame %u: %s", i, mf[i].text);
-		assert_int_equal(mf[i].calls, 1);
-		multinet_answer(&multi, (const uint8_t *const *)&mf[i].in, &want);
-		assert_memory_equal(mf[i].out, want, out_bytes());
+		const struct frame *f = &multi_crowd.f[i];
+
+		if (f->status)
+			fail_msg("frame %u: %s", i, f->text);
+		assert_int_equal(f->calls, 1);
+		multinet_answer(&multi, (const uint8_t *const *)f->in, &want);
+		assert_memory_equal(f->out[0], want, out_bytes());
 	}
 	free(want);
 }
@@ -103,17 +73,12 @@ static void assert_multi(unsigned int from, unsigned int n)
 static void close_multi(struct rig *rig)
 {
 	close_rig(rig);
-	for (unsigned int i = 0; i < mf_taken; i++) {
-		free(mf[i].in);
-		free(mf[i].out);
-	}
-	memset(mf, 0, sizeof(mf));
-	mf_taken = mf_answered = 0;
+	crowd_empty(&multi_crowd);
 }
 
 static void begin(struct rig *rig)
 {
-	empty_crowd();
+	crowd_empty(&crowd);
 	open_rig(rig);
 	load(rig, 0, &in_turns);
 }
@@ -136,7 +101,7 @@ static void the_chip_is_told_how_many_frames_come(void **state)
 	hold(&rig, 0);
 	forget_story();
 	submit_multi(&rig, 7, PATIENT_MS);
-	let_go();
+	owner_let_go();
 	wait_multi(8);
 	assert_multi(0, 8);
 	/* Channels go on: the frames of a smaller batch follow those of a larger one. */
@@ -168,7 +133,7 @@ static void a_network_that_cannot_change_its_batch_begins_anew(void **state)
 	forget_story();
 	hold(&rig, 0);
 	submit_multi(&rig, 6, PATIENT_MS);
-	let_go();
+	owner_let_go();
 	wait_multi(6);
 	assert_multi(0, 6);
 	assert_story("reset clear header header enable 0/1 enable 1/4 enable 1/2");
@@ -191,9 +156,9 @@ static void turns_of_batches(void **state)
 	submit_multi(&rig, 6, PATIENT_MS);
 	for (unsigned int i = 0; i < 3; i++)
 		submit(&rig, 0, PATIENT_MS);
-	let_go();
+	owner_let_go();
 	wait_multi(6);
-	wait_answers(4);
+	crowd_wait(&crowd, 4);
 	assert_multi(0, 6);
 	assert_story("enable 0/1 enable 1/4 enable 0/1 enable 1/2 enable 0/1");
 	close_multi(&rig);
@@ -215,9 +180,9 @@ static void frames_wait_until_a_batch_is_complete(void **state)
 	works(&rig, 0);
 	wait_multi(2);
 	for (unsigned int i = 0; i < 2; i++) {
-		assert_int_equal(mf[i].status, -ETIMEDOUT);
-		assert_int_equal(mf[i].calls, 1);
-		assert_non_null(strstr(mf[i].text, "a batch of 3 frames"));
+		assert_int_equal(multi_crowd.f[i].status, -ETIMEDOUT);
+		assert_int_equal(multi_crowd.f[i].calls, 1);
+		assert_non_null(strstr(multi_crowd.f[i].text, "a batch of 3 frames"));
 	}
 	assert_int_equal(hw_net_state(rig.net[MULTI], NULL), 0);
 	assert_story("enable 0/1");
@@ -227,8 +192,8 @@ static void frames_wait_until_a_batch_is_complete(void **state)
 	assert_story("enable 1/3");
 	submit_multi(&rig, 1, 50);
 	wait_multi(9);
-	assert_int_equal(mf[8].status, -ETIMEDOUT);
-	assert_non_null(strstr(mf[8].text, "a batch of 3 frames"));
+	assert_int_equal(multi_crowd.f[8].status, -ETIMEDOUT);
+	assert_non_null(strstr(multi_crowd.f[8].text, "a batch of 3 frames"));
 	close_multi(&rig);
 }
 
@@ -244,7 +209,7 @@ static void whole_batches_need_no_other_number(void **state)
 	assert_story("reset clear header header enable 1/0");
 	submit_multi(&rig, BATCH - 1, PATIENT_MS);
 	works(&rig, 0); /* has its turn, since they cannot start yet */
-	assert_int_equal(mf[0].calls, 0);
+	assert_int_equal(multi_crowd.f[0].calls, 0);
 	submit_multi(&rig, 1 + BATCH, PATIENT_MS);
 	wait_multi(2 * BATCH);
 	assert_multi(0, 2 * BATCH);
@@ -288,11 +253,11 @@ static void a_refused_change_of_batch(void **state)
 	/* ENABLED(1, 4), and then ENABLED(1, 2) for the rest. */
 	order(&rig, "control-error=2:0x4013003f");
 	submit_multi(&rig, 6, PATIENT_MS);
-	let_go();
+	owner_let_go();
 	wait_multi(7);
 	assert_multi(1, 4);
 	for (unsigned int i = 5; i < 7; i++)
-		assert_int_equal(mf[i].status, -EIO);
+		assert_int_equal(multi_crowd.f[i].status, -EIO);
 	assert_int_equal(hw_net_state(rig.net[MULTI], &err), -EIO);
 	assert_non_null(strstr(err.text, "0x4013003f"));
 	assert_story("enable 0/1 enable 1/4 enable 1/2 reset");

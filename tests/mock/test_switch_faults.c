@@ -7,7 +7,7 @@
 
 static void open_pair(struct rig *rig)
 {
-	empty_crowd();
+	crowd_empty(&crowd);
 	open_rig(rig);
 	load(rig, 0, NULL);
 	load(rig, 1, NULL);
@@ -28,7 +28,7 @@ static void loads_again(struct rig *rig, unsigned int which)
 /* A frame of network 0 that is on the chip, or was, before another one is submitted. */
 static void launch(struct rig *rig, uint32_t timeout_ms)
 {
-	unsigned int at = crowd.taken;
+	unsigned int at = crowd.n;
 	struct hw_net_stats s = {0};
 	bool answered = false;
 
@@ -54,7 +54,7 @@ static void assert_came(struct rig *rig, unsigned int from, unsigned int n)
 	for (unsigned int i = from; i < from + n; i++) {
 		assert_int_equal(crowd.f[i].calls, 1);
 		assert_int_equal(crowd.f[i].status, 0);
-		assert_true(right(rig, crowd.f[i].which, crowd.f[i].in, crowd.f[i].out));
+		assert_true(came_right(rig, &crowd.f[i]));
 	}
 }
 
@@ -67,7 +67,7 @@ static void a_stuck_network_is_given_up_and_the_next_one_runs(void **state)
 	order(&rig, "channel-stuck=16");
 	launch(&rig, IMPATIENT_MS);
 	wait_behind(&rig, 4);
-	wait_answers(5);
+	crowd_wait(&crowd, 5);
 	assert_int_equal(crowd.f[0].status, -ETIMEDOUT);
 	assert_came(&rig, 1, 4);
 	is_dead(&rig, 0, -ETIMEDOUT, "stuck");
@@ -86,7 +86,7 @@ static void a_run_time_error_concerns_its_own_network(void **state)
 	order(&rig, "ctx-error");
 	launch(&rig, PATIENT_MS);
 	wait_behind(&rig, 4);
-	wait_answers(5);
+	crowd_wait(&crowd, 5);
 	assert_int_equal(crowd.f[0].status, -EIO);
 	assert_came(&rig, 1, 4);
 	is_dead(&rig, 0, -EIO, "the firmware stopped the network at");
@@ -130,7 +130,7 @@ static void dma_errors_and_lying_counters(void **state)
 		order(&rig, faults[i]);
 		launch(&rig, PATIENT_MS);
 		wait_behind(&rig, 2);
-		wait_answers(3);
+		crowd_wait(&crowd, 3);
 		assert_int_equal(crowd.f[0].status, -EIO);
 		assert_came(&rig, 1, 2);
 		is_dead(&rig, 0, -EIO, "output");
@@ -184,7 +184,7 @@ static void a_network_that_cannot_be_configured_again(void **state)
 	works(&rig, 0);
 	order(&rig, "ctx-error");
 	launch(&rig, PATIENT_MS);
-	wait_answers(1);
+	crowd_wait(&crowd, 1);
 	is_dead(&rig, 0, -EIO, "the firmware stopped the network at");
 	/* RESET, RESET, CLEAR, then the first header, which would be network 1's. */
 	order(&rig, "control-error=4:0x4013007a");
@@ -255,8 +255,8 @@ static void all_die_when(const char *fault, int code, const char *words, int fir
 	order(&rig, fault);
 	launch(&rig, IMPATIENT_MS);
 	/* It may have died already, or go through before the firmware speaks. */
-	refused = submit_as(&rig, 1, PATIENT_MS, frame_done);
-	wait_answers(refused ? 1 : 2);
+	refused = try_submit(&rig, 1, PATIENT_MS);
+	crowd_wait(&crowd, refused ? 1 : 2);
 	assert_true(refused == 0 || refused == code);
 	is_dead(&rig, 1, code, words);
 	is_dead(&rig, 0, first, words0);
@@ -295,14 +295,14 @@ static void a_frame_may_miss_its_deadline_before_its_turn(void **state)
 	order(&rig, "channel-stuck=16");
 	launch(&rig, PATIENT_MS);
 	submit(&rig, 1, 50);
-	wait_answers(1);
+	crowd_wait(&crowd, 1);
 	assert_int_equal(crowd.f[1].status, -ETIMEDOUT);
 	assert_non_null(strstr(crowd.f[1].text, "waited for the chip, which network net0 had"));
 	assert_int_equal(hw_net_state(rig.net[1], NULL), 0);
 	/* Its slot is free again, and a later frame gets its turn when the stuck one is gone. */
 	submit(&rig, 1, PATIENT_MS);
 	drop(&rig, 0);
-	wait_answers(3);
+	crowd_wait(&crowd, 3);
 	assert_int_equal(crowd.f[0].status, -ECANCELED);
 	assert_came(&rig, 2, 1);
 	works(&rig, 1);
@@ -319,7 +319,7 @@ static void a_network_is_freed_while_it_waits_for_its_turn(void **state)
 	launch(&rig, PATIENT_MS);
 	wait_behind(&rig, 3);
 	drop(&rig, 1);
-	wait_answers(3);
+	crowd_wait(&crowd, 3);
 	for (unsigned int i = 1; i < 4; i++)
 		assert_int_equal(crowd.f[i].status, -ECANCELED);
 	drop(&rig, 0);

@@ -162,3 +162,9 @@ void assert_bytes_equal(const void *got, size_t got_len, const void *want, size_
 	fail_msg("%s: differs at byte %zu (%zu bytes, want %zu): got %s want %s", what, i, got_len,
 		 want_len, a, b);
 }
+
+void assert_words(const char *text, const char *words)
+{
+	if (!strstr(text, words))
+		fail_msg("'%s' is not said in: %s", words, text);
+}

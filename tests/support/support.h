@@ -35,6 +35,8 @@ cJSON *read_jsonl(const char *path);
 /* Fail with the first differing offset and both surroundings in hex. */
 void assert_bytes_equal(const void *got, size_t got_len, const void *want, size_t want_len,
 			const char *what);
+/* Fail with both unless @words are in @text. */
+void assert_words(const char *text, const char *words);
 /* 0 or fail with the error's text. */
 #define assert_ok(call, err)                                                                       \
 	do {                                                                                       \

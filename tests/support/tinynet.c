@@ -96,6 +96,22 @@ int tiny_want(const uint8_t in[TINY_IN], unsigned int o, unsigned int shift, con
 	return q < 0 ? 0 : q > 255 ? 255 : q;
 }
 
+bool tiny_right(const uint8_t in[TINY_IN], const uint8_t out[TINY_OUT], unsigned int shift,
+		const struct hw_quant *quant)
+{
+	for (unsigned int o = 0; o < TINY_OUT; o++) {
+		if (abs(out[o] - tiny_want(in, o, shift, quant)) > 1)
+			return false;
+	}
+	return true;
+}
+
+void tiny_fill(uint8_t in[TINY_IN], unsigned int seed)
+{
+	for (unsigned int i = 0; i < TINY_IN; i++)
+		in[i] = (uint8_t)(seed * 37 + i * 29 + 5);
+}
+
 /* hef-format 1.2: version 2 has 44 bytes of header, proto_size at 8, digest at 12, ccws at 20. */
 void hef_ccws(const uint8_t *hef, size_t len, size_t *off, size_t *size)
 {

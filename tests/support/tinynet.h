@@ -3,6 +3,7 @@
 #ifndef TESTS_SUPPORT_TINYNET_H
 #define TESTS_SUPPORT_TINYNET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,11 @@ uint8_t *tiny_hef(const char *name, float sign, unsigned int shift, size_t *len)
  * scales that build_hef() reported and the output's own quantisation.  It may be off by one step.
  */
 int tiny_want(const uint8_t in[TINY_IN], unsigned int o, unsigned int shift, const struct hw_quant *out);
+/* All of @out are, within that step. */
+bool tiny_right(const uint8_t in[TINY_IN], const uint8_t out[TINY_OUT], unsigned int shift,
+		const struct hw_quant *quant);
+/* Input that is different for each @seed. */
+void tiny_fill(uint8_t in[TINY_IN], unsigned int seed);
 
 /* Where the CCW block of a version 2 HEF lies; and the digest made right again after a change. */
 void hef_ccws(const uint8_t *hef, size_t len, size_t *off, size_t *size);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "support/fakechip.h"
+#include "support/journal.h"
 #include "support/support.h"
 
 #include <endian.h>
@@ -295,15 +296,6 @@ static void mock_dma_memory(void **state)
 	fake_done(&f);
 }
 
-static char logged[512];
-
-static void keep_line(enum hw_log_level level, const char *line, void *user)
-{
-	(void)user;
-	if (level == HW_LOG_ERROR)
-		snprintf(logged, sizeof(logged), "%s", line);
-}
-
 static void leaks_are_reported(void **state)
 {
 	struct backend_dma mem;
@@ -311,13 +303,13 @@ static void leaks_are_reported(void **state)
 	struct hw_error err;
 
 	(void)state;
-	hw_log_set(keep_line, HW_LOG_ERROR, NULL);
+	journal_begin(HW_LOG_ERROR);
 	assert_ok(backend_mock_open(NULL, &be, &err), &err);
 	assert_int_equal(backend_dma_alloc(be, 4096, 64, &mem), 0);
 	backend_close(be);
-	assert_non_null(strstr(logged, "4096 bytes"));
+	assert_int_equal(logged("4096 bytes"), 1);
 	free(mem.virt);
-	hw_log_set(NULL, HW_LOG_ERROR, NULL);
+	journal_end();
 }
 
 int main(void)

@@ -3,6 +3,7 @@
  * The recorder on a small network: what it writes when things go well, when they do not, and when it
  * cannot write.  And by its means: how networks are counted on the chip (infer/apps.c).
  */
+#include "support/journal.h"
 #include "support/support.h"
 #include "support/tinynet.h"
 
@@ -155,14 +156,6 @@ static void a_hang_is_written(void **state)
 	cJSON_Delete(lines);
 }
 
-static unsigned int warnings;
-
-static void count_warnings(enum hw_log_level level, const char *line, void *user)
-{
-	(void)user;
-	warnings += level == HW_LOG_WARNING && strstr(line, "recording");
-}
-
 /* A full disk ends the recording, not the work. */
 static void a_full_disk_is_survived(void **state)
 {
@@ -174,15 +167,14 @@ static void a_full_disk_is_survived(void **state)
 	(void)state;
 	if (access("/dev/full", W_OK) < 0)
 		skip();
-	hw_log_set(count_warnings, HW_LOG_WARNING, NULL);
-	warnings = 0;
+	journal_begin(HW_LOG_WARNING);
 	assert_ok(hw_dev_open(&o, &dev, &err), &err);
 	assert_ok(load(dev, &net, &err), &err);
 	assert_ok(run_one(net, &err), &err);
 	hw_net_free(net);
 	hw_dev_close(dev);
-	assert_int_equal(warnings, 1);
-	hw_log_set(NULL, HW_LOG_ERROR, NULL);
+	assert_int_equal(logged("recording"), 1);
+	journal_end();
 }
 
 static void files_that_cannot_be_made(void **state)

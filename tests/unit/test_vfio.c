@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The VFIO backend on a kernel of our own. */
 #include "support/fakevfio.h"
+#include "support/journal.h"
 #include "support/support.h"
 #include "support/sysfs.h"
 
@@ -480,15 +481,6 @@ static void mapping_fails(void **state)
 	}
 }
 
-static char logged[1024];
-
-static void keep_line(enum hw_log_level level, const char *line, void *user)
-{
-	(void)user;
-	if (level <= HW_LOG_WARNING)
-		snprintf(logged, sizeof(logged), "%s", line);
-}
-
 /* Whoever may not turn L0s off, or cannot, is told how; the card is opened all the same. */
 static void who_turns_l0s_off(void **state)
 {
@@ -502,11 +494,11 @@ static void who_turns_l0s_off(void **state)
 		/* something that nobody can write */
 		if (i)
 			assert_int_equal(mkdir(path, 0755), 0);
-		hw_log_set(keep_line, HW_LOG_WARNING, NULL);
+		journal_begin(HW_LOG_WARNING);
 		backend_close(open_healthy());
-		hw_log_set(NULL, HW_LOG_ERROR, NULL);
-		assert_non_null(strstr(logged, i ? "/" FAKE_BDF "/link/l0s_aspm, or boot with pcie_aspm=off"
-						 : "setpci -s " FAKE_BDF " CAP_EXP+10.w=0:1"));
+		journal_end();
+		assert_int_equal(logged(i ? "/" FAKE_BDF "/link/l0s_aspm, or boot with pcie_aspm=off"
+					  : "setpci -s " FAKE_BDF " CAP_EXP+10.w=0:1"), 1);
 	}
 }
 
@@ -519,10 +511,10 @@ static void leaks_are_reported(void **state)
 	fake_kernel_new(4096);
 	be = open_healthy();
 	assert_int_equal(backend_dma_alloc(be, 4096, 64, &mem), 0);
-	hw_log_set(keep_line, HW_LOG_ERROR, NULL);
+	journal_begin(HW_LOG_ERROR);
 	backend_close(be);
-	hw_log_set(NULL, HW_LOG_ERROR, NULL);
-	assert_non_null(strstr(logged, "4096 bytes of DMA memory in 1 areas not freed"));
+	journal_end();
+	assert_int_equal(logged("4096 bytes of DMA memory in 1 areas not freed"), 1);
 	((uint8_t *)mem.virt)[0] = 1; /* still there for whoever forgot it */
 	munmap(mem.virt, mem.size);
 	assert_int_equal(fake.fds, 0);
@@ -574,7 +566,7 @@ static void the_kernel_wants_the_card_back(void **state)
 		struct backend *be;
 
 		fake_kernel_new(4096);
-		hw_log_set(keep_line, HW_LOG_WARNING, NULL); /* before there is a thread that logs */
+		journal_begin(HW_LOG_WARNING); /* before there is a thread that logs */
 		be = open_healthy();
 		be->ops->set_bus_master(be, true);
 		put_le32(fake.bar[0] + 0x98, 0x28641e60);
@@ -590,8 +582,8 @@ static void the_kernel_wants_the_card_back(void **state)
 		be->ops->set_bus_master(be, true);
 		assert_int_equal(fake.config[4] & 4, 0);
 		backend_close(be);
-		hw_log_set(NULL, HW_LOG_ERROR, NULL);
-		assert_non_null(strstr(logged, error ? "PCIe reported" : "wants the card back"));
+		journal_end();
+		assert_int_equal(logged(error ? "PCIe reported" : "wants the card back"), 1);
 		fake_assert_clean();
 	}
 	/* a kernel without these interrupts */
