@@ -260,6 +260,18 @@ static unsigned int count_nets(const struct hw_dev *dev)
 	return n;
 }
 
+/*
+ * On the owner thread, where networks die: one that an event killed while it was started was called
+ * dead already, and what is said here comes before any later end of it.
+ */
+static void tell_loaded(const struct hw_net *net)
+{
+	if (!net->dead)
+		hw_log(HW_LOG_INFO, "%s: network %s is %s, %zu frames in flight", net->dev->info.bdf,
+		       net->name, net->take_turns ? "ready" : "running", net->n_slots);
+	infer_warn_function(net);
+}
+
 static int load_job(struct hw_dev *dev, void *arg, struct hw_error *err)
 {
 	struct load *load = arg;
@@ -313,8 +325,10 @@ static int load_job(struct hw_dev *dev, void *arg, struct hw_error *err)
 	link_net(net);
 	if (!net->take_turns)
 		r = infer_switch_start(net, err);
-	if (r == 0)
+	if (r == 0) {
+		tell_loaded(net);
 		return 0;
+	}
 	unlink_net(net);
 err_memory:
 	free_streams(net);
@@ -369,9 +383,6 @@ static int load_hef(struct hw_dev *dev, struct hef *hef, const struct hw_net_opt
 		free_net(net);
 		return r;
 	}
-	hw_log(HW_LOG_INFO, "%s: network %s is %s, %zu frames in flight", dev->info.bdf, net->name,
-	       net->take_turns ? "ready" : "running", net->n_slots);
-	infer_warn_function(net);
 	*out = net;
 	return 0;
 }

@@ -4,6 +4,7 @@
  * sentence, the others work on with right answers, and it can be loaded again.
  */
 #include "mock/switch_rig.h"
+#include "support/journal.h"
 
 static void open_pair(struct rig *rig)
 {
@@ -117,6 +118,36 @@ static void a_late_event_finds_whom_it_names(void **state)
 	infer_call(rig.dev, event_job, &ev, NULL);
 	is_dead(&rig, 1, -EIO, "the firmware stopped the network at");
 	close_rig(&rig);
+}
+
+static void die_of_enabled(struct tamper *t, const uint8_t *req, size_t len, void *dev)
+{
+	struct chip_event ev = {.id = FW_EVENT_RUN_TIME_ERROR, .status = 0x4013007c, .app = 77};
+
+	note_control(t, req, len, NULL);
+	if (tamper_opcode(req) == FW_CHANGE_CONTEXT_SWITCH_STATUS && req[24] != FW_SWITCH_RESET)
+		infer_event(&ev, dev);
+}
+
+/* The log does not call a network running that is dead before it is loaded. */
+static void one_that_dies_as_it_is_started(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	journal_begin(HW_LOG_INFO);
+	open_rig(&rig);
+	load(&rig, 0, NULL);
+	assert_int_equal(logged("network net0 is running"), 1);
+	rig.t->on_control = die_of_enabled;
+	rig.t->user = rig.dev;
+	load(&rig, 1, NULL);
+	rig.t->on_control = note_control;
+	assert_int_equal(logged("network net1 is dead: the firmware stopped the network at"), 1);
+	assert_int_equal(logged("network net1 is running"), 0);
+	is_dead(&rig, 1, -EIO, "the firmware stopped the network at");
+	close_rig(&rig);
+	journal_end();
 }
 
 static void dma_errors_and_lying_counters(void **state)
@@ -335,6 +366,7 @@ int main(void)
 		cmocka_unit_test(a_stuck_network_is_given_up_and_the_next_one_runs),
 		cmocka_unit_test(a_run_time_error_concerns_its_own_network),
 		cmocka_unit_test(a_late_event_finds_whom_it_names),
+		cmocka_unit_test(one_that_dies_as_it_is_started),
 		cmocka_unit_test(dma_errors_and_lying_counters),
 		cmocka_unit_test(a_refused_switch),
 		cmocka_unit_test(a_switch_that_is_not_answered),
