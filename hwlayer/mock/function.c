@@ -33,6 +33,7 @@ struct part {
 	} stream[FW_CFG_CHANNELS_MAX];
 	enum kind kind;
 	bool passed; /* configured completely before */
+	uint32_t frame; /* since ENABLED */
 	struct core *core;
 };
 
@@ -47,7 +48,6 @@ struct sim_function {
 		bool here;	/* in this pass */
 	} kept[CHIP_VDMA_CHANNELS];
 	struct core_port ports[CHIP_VDMA_CHANNELS];
-	uint32_t frame; /* since ENABLED */
 	char why[96];
 };
 
@@ -341,28 +341,39 @@ static int run_model(struct sim_function *fn, struct sim_run *run)
 	return standin_run(fn->onnx, in, out);
 }
 
+/* A pattern everywhere, and boxes where an NMS leaves the network. */
+static int run_pattern(struct sim_function *fn, struct sim_run *run, bool chained)
+{
+	uint32_t frame = fn->now->frame;
+
+	if (chained)
+		answer(&run->to, digest(fn, run, true));
+	for (unsigned int i = 0; i < run->to.n; i++) {
+		struct sim_stream *s = run->to.s[i];
+		int r = s->kind == SIM_BOUNDARY ? sim_nms_answer(run, s, frame) : 0;
+
+		if (r)
+			return r;
+		if (!chained && !s->total)
+			pattern_fixed(s->frame, s->bytes, frame, s->ch);
+	}
+	return 0;
+}
+
 static int run_microcode(struct sim_function *fn, struct sim_run *run)
 {
-	bool boundary_out = false;
-	int r = 0;
+	bool chained = fn->nparts > 1 || run->rows_in.n, boundary_out = false;
+	int r;
 
-	if (fn->nparts == 1 && !run->rows_in.n) {
-		if (fn->onnx)
-			return standin_run(fn->onnx, run->core_in, run->core_out);
-		for (unsigned int i = 0; i < run->to.n && r == 0; i++) {
-			r = sim_nms_answer(run, run->to.s[i], fn->frame);
-			if (r == 0 && !run->to.s[i]->total)
-				pattern_fixed(run->to.s[i]->frame, run->to.s[i]->bytes, fn->frame,
-					      run->to.s[i]->ch);
-		}
-		return r;
-	}
+	if (!fn->onnx)
+		return run_pattern(fn, run, chained);
+	if (!chained)
+		return standin_run(fn->onnx, run->core_in, run->core_out);
 	for (unsigned int i = 0; i < run->to.n; i++)
 		boundary_out |= run->to.s[i]->kind == SIM_BOUNDARY;
 	answer(&run->to, digest(fn, run, true));
-	if (fn->onnx)
-		r = keep_inputs(fn, run);
-	if (r == 0 && fn->onnx && boundary_out)
+	r = keep_inputs(fn, run);
+	if (r == 0 && boundary_out)
 		r = run_model(fn, run);
 	return r;
 }
@@ -397,6 +408,6 @@ int sim_function_run(struct mock_chip *chip, struct sim_run *run)
 					    run->from.s[i]->frame, run->from.s[i]->pattern);
 	r = fn->now->kind == MICROCODE ? run_microcode(fn, run)
 				       : core_run(fn->now->core, run->core_in, run->core_out);
-	fn->frame++;
+	fn->now->frame++;
 	return r;
 }

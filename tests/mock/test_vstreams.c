@@ -153,26 +153,74 @@ static void raw_outputs(void **state)
 	close_chip(&rig);
 }
 
+static const struct hefnet_tensor nms_image = {"m/in", 8, 8, 3, .format = 0};
+
+/* Into context metadata @meta; the action that tells the chip of it goes into @operation, if there is one. */
+static void put_chip_nms(struct buf *meta, struct buf *operation, uint32_t sys, const struct hefnet_chip_nms *n)
+{
+	static const struct hefnet_tensor out = {"m/nms1", 1, 1, 8, .format = 6, .data_bytes = 2};
+	struct buf nms = hefnet_chip_nms(n, 0), enable = {0}, action = {0};
+
+	hefnet_layer(meta, &out, false, sys, &nms);
+	if (!operation)
+		return;
+	pb_uint(&enable, 3, n->classes);
+	pb_uint(&enable, 4, n->burst ? n->burst : 1);
+	pb_uint(&enable, 5, n->chunks);
+	pb_msg(&action, 13, &enable);
+	pb_msg(operation, 2, &action);
+}
+
 /* @said: tell the chip of it; else it does not know that it has an NMS */
 static void make_chip_nms(struct hefgen *g, uint32_t burst, uint32_t boxes, uint32_t chunks, bool said)
 {
-	static const struct hefnet_tensor image = {"m/in", 8, 8, 3, .format = 0};
-	static const struct hefnet_tensor out = {"m/nms1", 1, 1, 8, .format = 6, .data_bytes = 2};
 	const struct hefnet_chip_nms n = {.classes = 3, .boxes = boxes, .burst = burst, .chunks = chunks};
-	struct buf nms = hefnet_chip_nms(&n, 0), enable = {0}, action = {0};
 
-	hefnet_begin(g, "m", &image, 1, NULL, 0);
-	hefnet_layer(&g->at[AT_CONTEXT_META], &out, false, 0, &nms);
+	hefnet_begin(g, "m", &nms_image, 1, NULL, 0);
+	put_chip_nms(&g->at[AT_CONTEXT_META], said ? &g->at[AT_OPERATION] : NULL, 0, &n);
 	if (burst)
 		hefgen_extension(g, false, 19, NULL);
 	hefgen_extension(g, false, DUAL_DIRECTION, NULL);
-	if (said) {
-		pb_uint(&enable, 3, 3);
-		pb_uint(&enable, 4, burst ? burst : 1);
-		pb_uint(&enable, 5, chunks);
-		pb_msg(&action, 13, &enable);
-		pb_msg(&g->at[AT_OPERATION], 2, &action);
-	}
+	hefnet_sorted(g, "m/nms1");
+}
+
+/* One end of a stream between contexts; the other one is stream @peer of context @context. */
+static void put_joint(struct buf *meta, bool input, uint32_t sys, uint32_t context, uint32_t peer)
+{
+	static const struct hefnet_tensor joint = {"m/joint", 4, 8, 16, .format = 0};
+	struct buf edge = {0}, info = {0}, conn = {0}, other = {0};
+
+	hefnet_info(&info, &joint, sys, NULL);
+	pb_uint(&edge, 1, !input);
+	pb_msg(&edge, 3, &info);
+	pb_uint(&other, 1, context);
+	pb_uint(&other, 3, peer);
+	pb_uint(&conn, 3, 1);
+	pb_msg(&conn, 8, &other);
+	pb_msg(&edge, 5, &conn);
+	pb_msg(meta, 2, &edge);
+}
+
+/* The same NMS in the second of two contexts */
+static void make_late_nms(struct hefgen *g, uint32_t burst, uint32_t boxes, uint32_t chunks)
+{
+	const struct hefnet_chip_nms n = {.classes = 3, .boxes = boxes, .burst = burst, .chunks = chunks};
+	struct buf context = {0}, operation = {0}, trigger = {0}, none = {0}, action = {0}, flow = {0}, meta = {0};
+
+	hefnet_begin(g, "m", &nms_image, 1, NULL, 0);
+	put_joint(&g->at[AT_CONTEXT_META], false, 1, 1, 2);
+	pb_msg(&trigger, 3, &none);
+	pb_msg(&operation, 1, &trigger);
+	put_joint(&meta, true, 2, 0, 1);
+	put_chip_nms(&meta, &operation, 3, &n);
+	pb_uint(&flow, 1, 2);
+	pb_msg(&action, 10, &flow);
+	pb_msg(&operation, 2, &action);
+	pb_msg(&context, 2, &operation);
+	pb_msg(&context, 3, &meta);
+	pb_msg(&g->at[AT_CORE_OP], 3, &context);
+	if (burst)
+		hefgen_extension(g, false, 19, NULL);
 	hefnet_sorted(g, "m/nms1");
 }
 
@@ -231,8 +279,8 @@ static void boxes_of_the_chip(void **state)
 	static const uint32_t bursts[] = {0, 1, 2, 3, 5, 16};
 
 	(void)state;
-	for (size_t b = 0; b < ARRAY_SIZE(bursts) * 2; b++) {
-		uint32_t burst = bursts[b / 2], chunks = b % 2 ? 2 : 1;
+	for (size_t b = 0; b < ARRAY_SIZE(bursts) * 4; b++) {
+		uint32_t burst = bursts[b / 4], chunks = b % 2 ? 2 : 1;
 		struct counter c = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, {0}};
 		uint8_t image[192] = {0};
 		float frames[40][3 * (1 + 5 * 8)];
@@ -243,7 +291,10 @@ static void boxes_of_the_chip(void **state)
 		struct rig rig;
 
 		open_chip(&rig);
-		make_chip_nms(&g, burst, 4, chunks == 1 ? 0 : 2, true);
+		if (b & 2)
+			make_late_nms(&g, burst, 4, chunks == 1 ? 0 : 2);
+		else
+			make_chip_nms(&g, burst, 4, chunks == 1 ? 0 : 2, true);
 		assert_ok(load(&rig, &g, NULL, &err), &err);
 		assert_int_equal(rig.out[0].max_per_class, 4 * chunks);
 		for (uint32_t f = 0; f < 10; f++) {
