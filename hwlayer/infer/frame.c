@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Frames in flight, all on the owner thread.  A frame that submit.c put into a slot of DMA memory is
- * launched on every output and then on every input channel (protocol 6.3), and is finished when all
- * its transfers came back.
- *
- * There are never more slots than the shortest descriptor list has room for, so a launch that
- * finds no room means that driver and chip disagree: fatal, like every other launch error.
+ * launched (launch.c), and is finished when all its transfers came back.
  */
 #include "infer/infer.h"
 
@@ -17,11 +13,6 @@
 static struct infer_slot *oldest(const struct hw_net *net)
 {
 	return net->order_count ? net->by_order[net->order_first] : NULL;
-}
-
-static struct infer_slot *nth(const struct hw_net *net, unsigned int i)
-{
-	return net->by_order[(net->order_first + i) % ARRAY_SIZE(net->by_order)];
 }
 
 /* Tell the user of @slot once; the slot may be on the chip still. */
@@ -83,7 +74,7 @@ void infer_net_cancel(struct hw_net *net, int code, const struct hw_error *err)
 	struct infer_slot *slot;
 
 	for (unsigned int i = 0; i < net->order_count; i++)
-		answer(net, nth(net, i), code, err);
+		answer(net, infer_on_chip(net, i), code, err);
 	while ((slot = take_queued(net, 0))) {
 		answer(net, slot, code, err);
 		release(net, slot);
@@ -158,7 +149,7 @@ static const char *channel_trouble(struct hw_net *net, int r)
 	}
 }
 
-static void channel_failed(struct hw_net *net, const struct infer_stream *s, int r)
+void infer_channel_failed(struct hw_net *net, const struct infer_stream *s, int r)
 {
 	char regs[160], text[480];
 
@@ -178,48 +169,6 @@ static void channel_failed(struct hw_net *net, const struct infer_stream *s, int
 	snprintf(text, sizeof(text), "%s %s: %s (%s)", direction(s), s->stream->layer->name,
 		 channel_trouble(net, r), regs);
 	infer_net_kill(net, -EIO, text);
-}
-
-static int launch_slot(struct hw_net *net, struct infer_stream *s, struct infer_slot *slot)
-{
-	size_t off = infer_slot_offset(s, slot->index);
-
-	/* What is still cached of an earlier frame must not come back over the next one (pcie 10 no 5). */
-	if (s->channel.index >= CHIP_VDMA_FIRST_D2H)
-		backend_dma_sync(net->dev->be, &s->mem, off, s->stream->transfer, true);
-	return vdma_channel_launch(&s->channel, s->mem.bus + off, s->stream->transfer, slot);
-}
-
-static int launch_stream(struct hw_net *net, struct infer_stream *s, struct infer_slot *slot)
-{
-	int r = s->pieces ? infer_pieces_launch(s) : launch_slot(net, s, slot);
-
-	if (r < 0)
-		channel_failed(net, s, r);
-	return r;
-}
-
-static void launch(struct hw_net *net, struct infer_slot *slot)
-{
-	slot->launch_ns = util_now_ns();
-	slot->begun_ns = 0;
-	if (!net->order_count)
-		net->progress_ns = slot->launch_ns;
-	pthread_mutex_lock(&net->dev->lock);
-	if (!net->busy_since_ns)
-		net->busy_since_ns = slot->launch_ns;
-	slot->state = SLOT_ON_CHIP;
-	pthread_mutex_unlock(&net->dev->lock);
-	slot->pending = (unsigned int)(net->n_inputs + net->n_outputs);
-	net->by_order[(net->order_first + net->order_count++) % ARRAY_SIZE(net->by_order)] = slot;
-	for (size_t i = 0; i < net->n_outputs; i++) {
-		if (launch_stream(net, &net->outputs[i], slot) < 0)
-			return;
-	}
-	for (size_t i = 0; i < net->n_inputs; i++) {
-		if (launch_stream(net, &net->inputs[i], slot) < 0)
-			return;
-	}
 }
 
 /* What the chip wrote into the user's frames */
@@ -342,7 +291,7 @@ static bool reap_once(struct hw_net *net, uint32_t channels, bool pieces_only)
 			return true;
 	}
 	if (failed)
-		channel_failed(net, failed, r);
+		infer_channel_failed(net, failed, r);
 	return false;
 }
 
@@ -402,7 +351,7 @@ static void check_deadlines(struct hw_net *net)
 	if (!slot)
 		return;
 	for (unsigned int i = 0; i < net->order_count; i++) {
-		struct infer_slot *s = nth(net, i);
+		struct infer_slot *s = infer_on_chip(net, i);
 
 		if (s->answered || now < s->deadline_ns)
 			continue;
@@ -461,8 +410,10 @@ void infer_net_service(struct hw_net *net)
 		channels = ~0u;
 		net->looked_ns = now;
 	}
-	if (channels)
+	if (channels) {
 		reap(net, channels);
+		infer_launch_rest(net);
+	}
 	if (!net->dead)
 		check_deadlines(net);
 }
@@ -472,7 +423,7 @@ void infer_net_launch(struct hw_net *net, unsigned int n)
 	struct infer_slot *slot;
 
 	while (n-- && !net->dead && (slot = take_queued(net, 0)))
-		launch(net, slot);
+		infer_launch(net, slot);
 }
 
 /* Why a frame was not launched yet. */
@@ -513,7 +464,7 @@ uint64_t infer_net_deadline_ns(struct hw_net *net)
 	uint64_t first = UINT64_MAX;
 
 	for (unsigned int i = 0; !net->dead && i < net->order_count; i++) {
-		const struct infer_slot *s = nth(net, i);
+		const struct infer_slot *s = infer_on_chip(net, i);
 
 		if (!s->answered && s->deadline_ns < first)
 			first = s->deadline_ns;

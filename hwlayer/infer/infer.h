@@ -67,6 +67,7 @@ struct infer_stream {
 	size_t pieces;               /* 0; or buffers of one transfer each, where frames come in pieces */
 	unsigned int first_piece;    /* the one that comes back next */
 	bool whole;                  /* all pieces of the oldest frame are there */
+	unsigned int waiting;        /* youngest frames on the chip that were not launched here yet */
 };
 
 /* Where a slot's frame is in mem. */
@@ -132,6 +133,12 @@ static inline unsigned int infer_stream_slots(const struct hw_net *net, const st
 	return (unsigned int)(s->pieces ? s->pieces : net->n_slots);
 }
 
+/* The @i-th oldest frame on the chip. */
+static inline struct infer_slot *infer_on_chip(const struct hw_net *net, unsigned int i)
+{
+	return net->by_order[(net->order_first + i) % ARRAY_SIZE(net->by_order)];
+}
+
 /* Run @fn on the owner thread and wait for it.  Must not be called from that thread. */
 int infer_call(struct hw_dev *dev, int (*fn)(struct hw_dev *, void *, struct hw_error *), void *arg,
 	       struct hw_error *err);
@@ -157,7 +164,10 @@ int infer_dev_open(struct backend *be, const struct chip_boot_options *boot, boo
 int infer_check_streams(const struct host_net *host, const struct network *plan, struct hw_error *err);
 /* DMA memory of one frame on a stream. */
 size_t infer_slot_bytes(const struct network_stream *s);
-/* As many frames as wanted (0: 8) and every ring and FIFO can hold (protocol 6.3, 6.5). */
+/*
+ * As many frames as wanted (0: 8) and every ring and FIFO can hold (protocol 6.3, 6.5); of several
+ * contexts at least a batch.
+ */
 size_t infer_slot_count(const struct network *plan, uint32_t wanted);
 
 /* pieces.c, owner thread only, except the first */
@@ -206,7 +216,12 @@ int infer_choose_function(struct hw_dev *dev, struct hw_net *net, struct hw_erro
 int infer_order_function(struct hw_net *net, struct hw_error *err);
 void infer_warn_function(const struct hw_net *net); /* into the log, if the network itself does not */
 
+/* launch.c, owner thread only */
+void infer_launch(struct hw_net *net, struct infer_slot *slot); /* behind all that are on the chip */
+void infer_launch_rest(struct hw_net *net);            /* what there was no room for */
+
 /* frame.c, owner thread only */
+void infer_channel_failed(struct hw_net *net, const struct infer_stream *s, int r);
 void infer_net_event(struct hw_net *net, const struct chip_event *ev);
 void infer_net_attach(struct hw_net *net);             /* it has the chip, its channels are fresh */
 void infer_net_service(struct hw_net *net);            /* of the active one: reap, deadlines */

@@ -145,9 +145,6 @@ size_t infer_slot_count(const struct network *plan, uint32_t wanted)
 {
 	size_t n = wanted ? wanted : SLOTS_DEFAULT;
 
-	/* Several contexts pass a batch on as a whole (protocol 6.5). */
-	if (plan->op->n_contexts > 1 && n < plan->opt.batch)
-		n = plan->opt.batch;
 	if (n > VDMA_TRANSFERS_MAX)
 		n = VDMA_TRANSFERS_MAX;
 	for (size_t i = 0; i < plan->n_inputs + plan->n_outputs; i++) {
@@ -158,6 +155,9 @@ size_t infer_slot_count(const struct network *plan, uint32_t wanted)
 		if (n > room && !hef_nms_in_pieces(s->layer))
 			n = room;
 	}
+	/* Several contexts pass a batch on as a whole (protocol 6.5), and what has no room waits. */
+	if (plan->op->n_contexts > 1 && n < plan->opt.batch)
+		n = plan->opt.batch;
 	return n;
 }
 
@@ -168,13 +168,6 @@ static int alloc_slots(struct hw_net *net, uint32_t wanted, struct hw_error *err
 		net->n_slots = VDMA_TRANSFERS_LATENCY;
 	if (!net->n_slots)
 		return hw_fail(err, -ENOTSUP, "a frame does not fit the descriptor lists");
-	if (net->n_slots < net->gather && !net->dynamic_batch)
-		net->gather = 0; /* so many never come together */
-	/* It would wait for ever to be filled. */
-	if (net->n_slots < net->gather)
-		return hw_fail(err, -ENOTSUP,
-			       "a batch of %u frames does not fit the descriptor lists, only %zu do",
-			       net->gather, net->n_slots);
 	net->slots = calloc(net->n_slots, sizeof(*net->slots));
 	if (!net->slots)
 		return hw_fail(err, -ENOMEM, "no memory for frame slots");

@@ -106,6 +106,7 @@ static int wait_started(struct hw_net *net, struct hw_error *err)
 		vdma_channel_init(&s->channel, net->dev->be, s->stream->channel, &s->stream->list);
 		s->first_piece = 0;
 		s->whole = false;
+		s->waiting = 0;
 		s->channel.first_irq = net->measure_latency && s->stream->input;
 		r = vdma_channel_wait_started(&s->channel, STARTED_TIMEOUT_MS, err);
 	}

@@ -356,15 +356,14 @@ void hw_dev_set_event_callback(struct hw_dev *dev, hw_event_fn fn, void *user);
  *             HW_ORDER_HAILO_NMS_BY_SCORE where the host computes them
  * @raw_outputs: the outputs are the chip's own; what the file leaves to the host after them (NMS,
  *               argmax, softmax) is the user's business
- * @frames_in_flight: frame slots (DMA memory) to set up; 0 chooses 8, a network of several
- *                    contexts gets at least @batch, and one whose descriptor lists have less room
- *                    gets fewer
+ * @frames_in_flight: frame slots (DMA memory) to set up; 0 chooses 8, a network whose descriptor
+ *                    lists have less room gets fewer, and one of several contexts at least @batch
  * @queue_depth: transfers of one frame that a descriptor list has room for, 1 to 127; 0 means 8
  * @dynamic_batch: how many frames of @batch the chip shall take at a time.  0 means all of them; of a
  *                 network of several contexts as many as wait, up to @batch.  Given a number, such a
  *                 network has its frames wait until that many are there
- * @whole_batches: the frames of a network of several contexts wait until @batch of them are there, if
- *                 so many fit: for users who know that they send that many
+ * @whole_batches: the frames of a network of several contexts wait until @batch of them are there: for
+ *                 users who know that they send that many
  * @measure_latency: let the chip interrupt when it takes the first bytes of an input, too, and add up
  *                   hw_net_stats.chip_ns; costs an interrupt a frame
  * @take_turns: do not start the network before its first frame comes, for one of several that are loaded

@@ -12,16 +12,21 @@
 
 static struct multinet multi;
 
-static void load_multi(struct rig *rig, const struct hw_net_options *o)
+/* What @multi says. */
+static void load_this(struct rig *rig, const struct hw_net_options *o)
 {
 	struct hw_error err = {0};
 	size_t len;
-	uint8_t *hef;
+	uint8_t *hef = multinet_hef(&multi, &len);
 
-	multinet_chain(&multi, 3);
-	hef = multinet_hef(&multi, &len);
 	assert_ok(hw_net_load_mem(rig->dev, hef, len, o, &rig->net[MULTI], &err), &err);
 	free(hef);
+}
+
+static void load_multi(struct rig *rig, const struct hw_net_options *o)
+{
+	multinet_chain(&multi, 3);
+	load_this(rig, o);
 }
 
 /* Frames of network MULTI; each is answered by the contexts' chained pattern. */
@@ -217,6 +222,35 @@ static void whole_batches_need_no_other_number(void **state)
 	close_multi(&rig);
 }
 
+/* Whose input, or output, has room for two frames of them: the rest follows, and nobody is told. */
+static void a_batch_longer_than_a_list(void **state)
+{
+	struct hw_net_options whole = {.batch = BATCH, .whole_batches = true};
+	struct hw_net_options fixed = {.batch = BATCH, .dynamic_batch = 3};
+	struct rig rig;
+
+	(void)state;
+	for (unsigned int k = 0; k < 4; k++) {
+		const struct hw_net_options *o = k < 2 ? &whole : &fixed;
+		unsigned int batch = k < 2 ? BATCH : 3;
+
+		begin(&rig);
+		rig.dev->chip.max_desc_page = 128;
+		multinet_chain(&multi, 3);
+		multi.ctx[k % 2 ? 2 : 0].layer[k % 2].rows = 3000;
+		multi.ctx[k % 2 ? 2 : 0].layer[k % 2].row_bytes = 1024;
+		load_this(&rig, o);
+		submit_multi(&rig, batch, PATIENT_MS);
+		wait_multi(batch);
+		submit_multi(&rig, batch, PATIENT_MS);
+		wait_multi(2 * batch);
+		assert_multi(0, 2 * batch);
+		assert_story(k < 2 ? "reset clear header header enable 1/0"
+				   : "reset clear header header enable 1/3");
+		close_multi(&rig);
+	}
+}
+
 static void more_than_the_batch_is_refused(void **state)
 {
 	struct hw_net_options o = {.batch = 2, .dynamic_batch = 3};
@@ -323,6 +357,7 @@ int main(void)
 		cmocka_unit_test(turns_of_batches),
 		cmocka_unit_test(frames_wait_until_a_batch_is_complete),
 		cmocka_unit_test(whole_batches_need_no_other_number),
+		cmocka_unit_test(a_batch_longer_than_a_list),
 		cmocka_unit_test(more_than_the_batch_is_refused),
 		cmocka_unit_test(a_refused_change_of_batch),
 		cmocka_unit_test(groups_of_one_file),
