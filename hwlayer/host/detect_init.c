@@ -83,13 +83,22 @@ static void order_scales(struct host_detector *d)
 	}
 }
 
+static size_t decoded_layers(const struct hef_op *op)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < op->n_decoders; i++)
+		n += decoder_of(op, op->decoders[i].boxes) == &op->decoders[i];
+	return n;
+}
+
 static int init_yolov5(const struct setup *s)
 {
 	const struct hef_op *op = s->op;
 	size_t wanted = op->n_inputs - (op->kind == HEF_OP_YOLOV5_SEG && op->n_inputs);
 	int r = 0;
 
-	if (op->n_decoders != wanted)
+	if (decoded_layers(op) != wanted)
 		return refuse(s, "it has not one box decoder for each input");
 	for (size_t i = 0; !r && i < op->n_inputs; i++) {
 		if (op->inputs[i] != op->prototypes && s->d->n_scales < wanted)
@@ -133,11 +142,14 @@ static int add_yolox(const struct setup *s, const struct hef_decoder *dec, struc
 
 static int add_ssd(const struct setup *s, const struct hef_decoder *dec, struct host_scale *out)
 {
-	int r = take_grid(s, dec->boxes, 4 * (uint64_t)dec->n_anchors, &out->boxes);
+	uint64_t anchors;
+	int r;
 
+	out->decoder = decoder_of(s->op, dec->boxes);
+	anchors = out->decoder->n_anchors;
+	r = take_grid(s, dec->boxes, 4 * anchors, &out->boxes);
 	if (r == 0)
-		r = take_grid(s, dec->classes, (uint64_t)dec->n_anchors * s->op->classes,
-			      &out->classes);
+		r = take_grid(s, dec->classes, anchors * s->op->classes, &out->classes);
 	if (r == 0)
 		host_grid_look_for(&out->classes, s->op->score_threshold, false);
 	return r;
@@ -167,9 +179,9 @@ static int init_pairs(const struct setup *s)
 		struct host_scale *scale = &s->d->scales[s->d->n_scales++];
 
 		scale->decoder = &op->decoders[i];
-		r = op->kind == HEF_OP_YOLOV8  ? add_yolov8(s, scale->decoder, scale)
-		    : op->kind == HEF_OP_YOLOX ? add_yolox(s, scale->decoder, scale)
-					       : add_ssd(s, scale->decoder, scale);
+		r = op->kind == HEF_OP_YOLOV8  ? add_yolov8(s, &op->decoders[i], scale)
+		    : op->kind == HEF_OP_YOLOX ? add_yolox(s, &op->decoders[i], scale)
+					       : add_ssd(s, &op->decoders[i], scale);
 	}
 	return r;
 }

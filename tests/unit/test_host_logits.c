@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "host/detect.h"
 #include "host/logits.h"
 #include "support/detref.h"
 
@@ -150,6 +151,24 @@ static void softmax(void **state)
 	}
 }
 
+static void softmax_is_safe(void **state)
+{
+	float usual[4] = {0, 1, 2, 3}, high[3] = {1000, 999, -1000}, low[2] = {-500, -501}, one[1] = {7};
+	double e = exp(0) + exp(1) + exp(2) + exp(3);
+
+	(void)state;
+	host_softmax(usual, 4);
+	for (size_t i = 0; i < 4; i++)
+		assert_true(fabs((double)usual[i] - exp((double)i) / e) < 1e-6);
+	host_softmax(high, 3);
+	assert_true(fabs((double)high[0] - 1 / (1 + exp(-1))) < 1e-6);
+	assert_true(high[2] == 0.0f);
+	host_softmax(low, 2);
+	assert_true(fabs((double)low[0] - 1 / (1 + exp(-1))) < 1e-6);
+	host_softmax(one, 1);
+	assert_true(one[0] == 1.0f);
+}
+
 static void what_is_refused(void **state)
 {
 	struct hef_layer l = detref_layer("net/in", 3, 5, 10, 8, 1, (struct hw_quant){0, 1, 0, 255});
@@ -204,6 +223,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(argmax),
 		cmocka_unit_test(softmax),
+		cmocka_unit_test(softmax_is_safe),
 		cmocka_unit_test(what_is_refused),
 	};
 
