@@ -260,6 +260,10 @@ static int play_control(struct player *p, const cJSON *line, struct hw_error *er
 	}
 	if (r < 0 && r != -EREMOTEIO && trace_number(line, "ret") == 0)
 		differs(p, "control %u: %s", p->out->controls, why.text);
+	else if (r == 0 && trace_number(line, "ret") != 0)
+		differs(p, "control %u (%s): an answer, recorded %s", p->out->controls,
+			chip_opcode_name(req.opcode),
+			strerror((int)trace_to_uint(-trace_number(line, "ret"))));
 	else if (reply.major != status)
 		differs(p, "control %u (%s): status 0x%x, recorded 0x%x", p->out->controls,
 			chip_opcode_name(req.opcode), reply.major, status);

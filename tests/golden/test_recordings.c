@@ -374,6 +374,8 @@ static void replayed(void **state)
 	}
 	replay("mnist_cnn.hailo8.v0.batch1", "control-error=8:0x40130006", &done);
 	assert_non_null(strstr(done.difference, "status 0x40130006, recorded 0x0"));
+	replay("faults/mnist_cnn.hailo8.v0.mute-op21", NULL, &done);
+	assert_non_null(strstr(done.difference, "SET_CONTEXT_INFO): an answer, recorded Connection timed out"));
 	replay("mnist_cnn.hailo8.v0.batch1", "channel-stuck=16", &done);
 	assert_non_null(strstr(done.difference, "did not finish"));
 }
