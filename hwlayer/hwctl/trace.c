@@ -96,21 +96,27 @@ static void print_request(const cJSON *line)
 	buf_free(&req);
 }
 
-static void print_control(const cJSON *line)
+static void print_answer(const cJSON *line)
 {
 	struct buf rsp;
 
+	if (trace_bytes(line, "rsp", &rsp) < 0)
+		fputs(": (not hex)", stdout);
+	else if (rsp.len >= 24 && get_be32(rsp.ptr + 16))
+		printf(": refused, status 0x%08x (%s)", get_be32(rsp.ptr + 16),
+		       chip_status_text(get_be32(rsp.ptr + 16)));
+	buf_free(&rsp);
+}
+
+static void print_control(const cJSON *line)
+{
 	printf("control  %-4s %s", trace_number(line, "cpu") != 0 ? "core" : "app",
 	       trace_text(line, "name"));
 	print_request(line);
 	if (trace_number(line, "ret") != 0)
 		printf(": %s", strerror((int)trace_to_uint(-trace_number(line, "ret"))));
-	else if (trace_bytes(line, "rsp", &rsp) == 0) {
-		if (rsp.len >= 24 && get_be32(rsp.ptr + 16))
-			printf(": refused, status 0x%08x (%s)", get_be32(rsp.ptr + 16),
-			       chip_status_text(get_be32(rsp.ptr + 16)));
-		buf_free(&rsp);
-	}
+	else
+		print_answer(line);
 	putchar('\n');
 }
 

@@ -27,7 +27,7 @@ if [ ! -d "$golden" ]; then
 	echo "ok 1 - # SKIP $golden is not here (set HAILO_SHARED)"
 	exit 0
 fi
-echo "1..27"
+echo "1..28"
 h=$OUT/hwctl
 record() { "$h" run "$hefs/$1.hef" --record "$tmp/$2.jsonl" "${@:3}"; }
 
@@ -66,6 +66,8 @@ check "shown as actions" 0 "trigger_sequencer cluster=4" "$h" trace show \
 	"$golden/mnist_cnn.hailo8.v0.batch1.jsonl"
 check "replayed" 0 "26 controls and 6 transfers, taken as recorded" "$h" trace replay \
 	"$golden/model_3x640x640.hailo8l.v1.on8.jsonl"
+sed 's/"rsp":"0000000200000001/&zz/' "$golden/mnist_cnn.hailo8.v0.batch1.jsonl" >"$tmp/damaged.jsonl"
+check "an answer that is no hex" 0 "IDENTIFY: (not hex)" "$h" trace show "$tmp/damaged.jsonl"
 check "no recording" 4 "line 1 is no line of a recording" "$h" trace show "$tmp/a.tsv"
 
 # Frames of the recordings' generator (golden/README 4.1): byte i of frame k.
