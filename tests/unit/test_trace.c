@@ -219,118 +219,92 @@ static void options_for_chips_in_this_process(void **state)
 
 /* ----------------------------------------------------------------- networks on the chip */
 
+/*
+ * Go through @steps on a chip with @faults: l loads a network, L is refused, r runs a frame, R does so
+ * in vain, f frees, 0 resets the device.  The messages must be @want.  How many events were recorded.
+ */
+static unsigned int walk(const char *faults, const char *steps, const char *want)
+{
+	struct hw_dev *dev = open_recorded(faults);
+	struct hw_error err = {0};
+	struct hw_net *net = NULL;
+	char word[1000];
+	unsigned int events;
+	cJSON *lines;
+
+	for (; *steps; steps++) {
+		switch (*steps) {
+		case 'l':
+			assert_ok(load(dev, &net, &err), &err);
+			break;
+		case 'L':
+			assert_int_equal(load(dev, &net, &err), -EIO);
+			break;
+		case 'r':
+			assert_ok(run_one(net, &err), &err);
+			break;
+		case 'R':
+			assert_int_equal(run_one(net, &err), -EIO);
+			break;
+		case 'f':
+			hw_net_free(net);
+			break;
+		case '0':
+			assert_ok(hw_dev_reset(dev, &err), &err);
+			break;
+		}
+	}
+	hw_dev_close(dev);
+	lines = recorded();
+	messages(lines, word, sizeof(word));
+	assert_string_equal(word, want);
+	events = count(lines, "event");
+	cJSON_Delete(lines);
+	return events;
+}
+
 static void networks_are_counted(void **state)
 {
-	struct hw_dev *dev = open_recorded(NULL);
-	struct hw_error err = {0};
-	char word[1000], want[1000] = "IDRCKHccccE0R";
-	struct hw_net *net;
-	cJSON *lines;
+	char line[200] = "", want[1000] = "IDRCKHccccE0R";
 
 	(void)state;
 	for (int i = 0; i < 34; i++) {
-		assert_ok(load(dev, &net, &err), &err);
-		if (i == 31 || i == 33)
-			assert_ok(run_one(net, &err), &err);
-		hw_net_free(net);
+		strcat(line, i == 31 || i == 33 ? "lrf" : "lf");
 		/* 32 are the most that the firmware keeps: then it is told to forget them */
 		if (i)
 			snprintf(want + strlen(want), sizeof(want) - strlen(want), "%sKHccccE%dR",
 				 i == 32 ? "DRC" : "D", i % 32);
 	}
-	hw_dev_close(dev);
 	strcat(want, "RC");
-	lines = recorded();
-	messages(lines, word, sizeof(word));
-	assert_string_equal(word, want);
-	cJSON_Delete(lines);
+	walk(NULL, line, want);
 }
 
 /* What is refused behind other networks is tried again without them. */
 static void a_full_configuration_memory(void **state)
 {
-	/* controls 1 to 12 are the first network's: I D R C K H c c c c E0 R; then D K H c */
-	struct hw_dev *dev = open_recorded("control-error=16:0x4013007a");
-	struct hw_error err = {0};
-	struct hw_net *net;
-	char word[200];
-	cJSON *lines;
-
 	(void)state;
-	assert_ok(load(dev, &net, &err), &err);
-	hw_net_free(net);
-	assert_ok(load(dev, &net, &err), &err);
-	assert_ok(run_one(net, &err), &err);
-	hw_net_free(net);
-	hw_dev_close(dev);
-	lines = recorded();
-	messages(lines, word, sizeof(word));
-	assert_string_equal(word, "IDRCKHccccE0RDKHcRCHccccE0RRC");
-	cJSON_Delete(lines);
+	/* controls 1 to 12 are the first network's: I D R C K H c c c c E0 R; then D K H c */
+	walk("control-error=16:0x4013007a", "lf lrf", "IDRCKHccccE0RDKHcRCHccccE0RRC");
 }
 
 /* Half a configuration is not built upon. */
 static void a_refused_network_is_cleared_away(void **state)
 {
-	struct hw_dev *dev = open_recorded("control-error=8:0x4013007a");
-	struct hw_error err = {0};
-	struct hw_net *net;
-	char word[200];
-	cJSON *lines;
-
 	(void)state;
-	assert_int_equal(load(dev, &net, &err), -EIO);
-	assert_ok(load(dev, &net, &err), &err);
-	assert_ok(run_one(net, &err), &err);
-	hw_net_free(net);
-	hw_dev_close(dev);
-	lines = recorded();
-	messages(lines, word, sizeof(word));
-	assert_string_equal(word, "IDRCKHccDRCKHccccE0RRC");
-	cJSON_Delete(lines);
+	walk("control-error=8:0x4013007a", "L lrf", "IDRCKHccDRCKHccccE0RRC");
 }
 
 static void after_a_run_time_error(void **state)
 {
-	struct hw_dev *dev = open_recorded("ctx-error");
-	struct hw_error err = {0};
-	struct hw_net *net;
-	char word[200];
-	cJSON *lines;
-
 	(void)state;
-	assert_ok(load(dev, &net, &err), &err);
-	assert_int_equal(run_one(net, &err), -EIO);
-	hw_net_free(net);
-	assert_ok(load(dev, &net, &err), &err);
-	assert_ok(run_one(net, &err), &err);
-	hw_net_free(net);
-	hw_dev_close(dev);
-	lines = recorded();
-	messages(lines, word, sizeof(word));
-	assert_string_equal(word, "IDRCKHccccE0RDRCKHccccE0RRC");
-	assert_int_equal(count(lines, "event"), 1);
-	cJSON_Delete(lines);
+	assert_int_equal(walk("ctx-error", "lRf lrf", "IDRCKHccccE0RDRCKHccccE0RRC"), 1);
 }
 
 /* A reset device begins again, and has nothing to be cleared when it is closed. */
 static void after_a_reset(void **state)
 {
-	struct hw_dev *dev = open_recorded(NULL);
-	struct hw_error err = {0};
-	struct hw_net *net;
-	char word[200];
-	cJSON *lines;
-
 	(void)state;
-	assert_ok(load(dev, &net, &err), &err);
-	hw_net_free(net);
-	assert_ok(hw_dev_reset(dev, &err), &err);
-	hw_dev_close(dev);
-	lines = recorded();
-	messages(lines, word, sizeof(word));
-	assert_string_equal(word, "IDRCKHccccE0RI");
-	cJSON_Delete(lines);
+	walk(NULL, "lf 0", "IDRCKHccccE0RI");
 }
 
 static void batches_that_make_no_sense(void **state)
