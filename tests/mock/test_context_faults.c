@@ -71,6 +71,17 @@ static void damage_on_the_first_pass(void **state)
 	rig_close(&rig);
 }
 
+/* More rows than are kept. */
+static void add_rows(struct multinet_context *c)
+{
+	c->layer[c->n++] = (struct multinet_layer){
+		.name = "multi/rows", .kind = MN_DDR, .stream = 20, .rows = 9, .row_bytes = 1024,
+		.peer_stream = 21, .buffered = 4};
+	c->layer[c->n++] = (struct multinet_layer){
+		.name = "multi/rows", .kind = MN_DDR, .input = true, .stream = 21, .rows = 9,
+		.row_bytes = 1024, .peer_stream = 20};
+}
+
 static void a_pair_that_stands_still(void **state)
 {
 	const struct want w = {.batch = 2, .dynamic_batch = 2};
@@ -79,12 +90,7 @@ static void a_pair_that_stands_still(void **state)
 
 	(void)state;
 	multinet_chain(&m, 2);
-	m.ctx[1].layer[m.ctx[1].n++] = (struct multinet_layer){
-		.name = "multi/rows", .kind = MN_DDR, .stream = 20, .rows = 9, .row_bytes = 1024,
-		.peer_stream = 21, .buffered = 4};
-	m.ctx[1].layer[m.ctx[1].n++] = (struct multinet_layer){
-		.name = "multi/rows", .kind = MN_DDR, .input = true, .stream = 21, .rows = 9,
-		.row_bytes = 1024, .peer_stream = 20};
+	add_rows(&m.ctx[1]);
 	rig_power_on(&rig, &w);
 	/* All that the chip may write ahead: four rows of two descriptors. */
 	order_fault(rig.chip, "credits-wrong=17:8");
@@ -282,12 +288,7 @@ static void wrong_lists_of_rows(void **state)
 
 	(void)state;
 	multinet_chain(&m, 2);
-	m.ctx[0].layer[m.ctx[0].n++] = (struct multinet_layer){
-		.name = "multi/rows", .kind = MN_DDR, .stream = 20, .rows = 9, .row_bytes = 1024,
-		.peer_stream = 21, .buffered = 4};
-	m.ctx[0].layer[m.ctx[0].n++] = (struct multinet_layer){
-		.name = "multi/rows", .kind = MN_DDR, .input = true, .stream = 21, .rows = 9,
-		.row_bytes = 1024, .peer_stream = 20};
+	add_rows(&m.ctx[0]);
 	for (size_t i = 0; i < ARRAY_SIZE(twists); i++)
 		refused(&m, &twists[i], NULL, twists[i].status);
 }

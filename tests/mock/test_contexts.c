@@ -236,10 +236,7 @@ static void make_sum(struct multinet *m, unsigned int b, bool early)
 static struct rig open_sum(const struct multinet *m, bool early, const struct want *w)
 {
 	struct mb *model = mb_new(13);
-	char path[4096];
 	struct rig rig = {0};
-	size_t len;
-	uint8_t *bytes;
 
 	mb_input(model, "a", MB_DIMS(1, N));
 	mb_input(model, "b", MB_DIMS(1, N));
@@ -249,13 +246,8 @@ static struct rig open_sum(const struct multinet *m, bool early, const struct wa
 		mb_node(model, "Relu", "a", "e");
 		mb_output(model, "e");
 	}
-	bytes = mb_pack(model, &len);
-	snprintf(path, sizeof(path), "%s/sum.onnx", tmp_dir());
-	spit(path, bytes, len);
-	free(bytes);
-	mb_free(model);
 	rig_power_on(&rig, w);
-	rig.dev->mock_onnx = strdup(path);
+	rig.dev->mock_onnx = strdup(mb_save(model, "sum"));
 	rig_load(&rig, m, w);
 	return rig;
 }

@@ -114,9 +114,6 @@ static void make_weights(void)
 static const char *make_onnx(const char *name, bool features_last)
 {
 	struct mb *b = mb_new(13);
-	static char path[256];
-	size_t len;
-	uint8_t *bytes;
 
 	if (features_last)
 		mb_input(b, "x", MB_DIMS(1, H, W, C));
@@ -133,12 +130,7 @@ static const char *make_onnx(const char *name, bool features_last)
 		mb_attr_ints(b, mb_node(b, "Transpose", "y1", "y"), "perm", 4,
 			     (const int64_t[]){0, 2, 3, 1});
 	mb_output(b, "y");
-	bytes = mb_pack(b, &len);
-	snprintf(path, sizeof(path), "%s/%s.onnx", tmp_dir(), name);
-	spit(path, bytes, len);
-	free(bytes);
-	mb_free(b);
-	return path;
+	return mb_save(b, name);
 }
 
 /*
@@ -367,22 +359,14 @@ static void orders_that_cannot_be_followed_are_refused_at_open(void **state)
 static void refuse_model(struct mb *b, int code, const char *words)
 {
 	struct hw_error err = {0};
-	struct hw_dev *dev;
+	struct hw_dev *dev = open_with(mb_save(b, "misfit"));
 	struct hw_net *net = NULL;
-	char path[256];
 	size_t len;
-	uint8_t *bytes = mb_pack(b, &len), *hef;
+	uint8_t *hef = make_hef(&plain_in, &plain_out, &len);
 
-	snprintf(path, sizeof(path), "%s/misfit.onnx", tmp_dir());
-	spit(path, bytes, len);
-	free(bytes);
-	mb_free(b);
-	dev = open_with(path);
-	hef = make_hef(&plain_in, &plain_out, &len);
 	assert_int_equal(hw_net_load_mem(dev, hef, len, NULL, &net, &err), code);
 	assert_null(net);
-	if (!strstr(err.text, words))
-		fail_msg("refused with: %s", err.text);
+	assert_words(err.text, words);
 	hw_dev_close(dev);
 	free(hef);
 }
@@ -430,11 +414,8 @@ static struct mock_stream_format flat(const char *name, uint8_t index, bool outp
 /* Inputs a and b; outputs sum = a + b and product = a * b. */
 static const char *two_by_two(const char *a, const char *b, const char *sum, const char *product)
 {
-	static char path[256];
 	char both[64];
 	struct mb *m = mb_new(13);
-	size_t len;
-	uint8_t *bytes;
 
 	snprintf(both, sizeof(both), "%s %s", a, b);
 	mb_input(m, a, MB_DIMS(1, 2));
@@ -443,12 +424,7 @@ static const char *two_by_two(const char *a, const char *b, const char *sum, con
 	mb_node(m, "Mul", both, product);
 	mb_output(m, sum);
 	mb_output(m, product);
-	bytes = mb_pack(m, &len);
-	snprintf(path, sizeof(path), "%s/two.onnx", tmp_dir());
-	spit(path, bytes, len);
-	free(bytes);
-	mb_free(m);
-	return path;
+	return mb_save(m, "two");
 }
 
 /* The stream indices of the ports, in the model's order. */
@@ -493,6 +469,17 @@ static void tensors_find_their_streams_by_name_or_in_order(void **state)
 	assert_memory_equal(got, ((uint8_t[]){5, 3, 1, 7}), 4);
 }
 
+/* Model @m stands in for a network of one input and one output, and answers @out to @in. */
+static void answer_of(struct mb *m, const struct mock_stream_format f[2], const uint8_t *in, uint8_t *out)
+{
+	struct hw_error err = {0};
+	struct standin *s;
+
+	assert_ok(standin_new(mb_save(m, "model"), 1, f, 2, &s, &err), &err);
+	assert_int_equal(standin_run(s, &in, &out), 0);
+	standin_put(s);
+}
+
 /* Shapes that fit both ways: as images have it with four dimensions, as they stand with three. */
 static void a_cube_is_taken_features_first(void **state)
 {
@@ -501,14 +488,7 @@ static void a_cube_is_taken_features_first(void **state)
 		const int64_t dim[] = {2, 1, 1};
 		struct mock_stream_format f[] = {flat("n/in", 0, false, 2), flat("n/out", 1, true, 2)};
 		uint8_t in[8] = {0, 1, 2, 3, 4, 5, 6, 7}, out[8];
-		const uint8_t *ins[] = {in};
-		uint8_t *outs[] = {out};
 		struct mb *m = mb_new(13);
-		struct hw_error err = {0};
-		struct standin *s;
-		char path[256];
-		size_t len;
-		uint8_t *bytes;
 
 		(void)state;
 		for (size_t i = 0; i < 2; i++) {
@@ -521,16 +501,9 @@ static void a_cube_is_taken_features_first(void **state)
 		mb_f32(m, "c", 3, dim, shift);
 		mb_node(m, "Add", "x c", "y");
 		mb_output(m, "y");
-		bytes = mb_pack(m, &len);
-		snprintf(path, sizeof(path), "%s/cube.onnx", tmp_dir());
-		spit(path, bytes, len);
-		free(bytes);
-		mb_free(m);
-		assert_ok(standin_new(path, 1, f, 2, &s, &err), &err);
-		assert_int_equal(standin_run(s, ins, outs), 0);
+		answer_of(m, f, in, out);
 		for (uint8_t i = 0; i < 8; i++)
 			assert_int_equal(out[i], i + ((rank == 4 ? i % 2 : i / 4) ? 20 : 10));
-		standin_put(s);
 	}
 }
 
@@ -540,14 +513,8 @@ static void results_are_rounded_as_the_host_rounds(void **state)
 	const float by[] = {0.5f, 0.5f, 100, -1, 0, 1.5f};
 	struct mock_stream_format f[] = {flat("n/in", 0, false, 6), flat("n/out", 1, true, 6)};
 	const uint8_t in[] = {1, 3, 9, 9, 0, 1}, want[] = {0, 2, 255, 0, 0, 2};
-	const uint8_t *ins[] = {in};
-	uint8_t out[6], *outs[] = {out};
 	struct mb *m = mb_new(13);
-	struct hw_error err = {0};
-	struct standin *s;
-	char path[256];
-	size_t len;
-	uint8_t *bytes;
+	uint8_t out[6];
 
 	(void)state;
 	mb_input(m, "x", MB_DIMS(1, 6));
@@ -556,15 +523,8 @@ static void results_are_rounded_as_the_host_rounds(void **state)
 	mb_f32(m, "at", MB_DIMS(6), (const float[]){1, 1, 1, 1, 0, 1});
 	mb_node(m, "Div", "m at", "y"); /* 0 / 0 */
 	mb_output(m, "y");
-	bytes = mb_pack(m, &len);
-	snprintf(path, sizeof(path), "%s/round.onnx", tmp_dir());
-	spit(path, bytes, len);
-	free(bytes);
-	mb_free(m);
-	assert_ok(standin_new(path, 1, f, 2, &s, &err), &err);
-	assert_int_equal(standin_run(s, ins, outs), 0);
+	answer_of(m, f, in, out);
 	assert_memory_equal(out, want, sizeof(want));
-	standin_put(s);
 }
 
 /* --------------------------------------------------------------- microcode, or one of ours? */

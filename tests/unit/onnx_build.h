@@ -240,6 +240,20 @@ static inline uint8_t *mb_pack(struct mb *b, size_t *len)
 	return p;
 }
 
+/* The model as NAME.onnx in a folder of this test; the model is gone then.  Static storage. */
+static inline const char *mb_save(struct mb *b, const char *name)
+{
+	static char path[300];
+	size_t len;
+	uint8_t *p = mb_pack(b, &len);
+
+	snprintf(path, sizeof(path), "%s/%s.onnx", tmp_dir(), name);
+	spit(path, p, len);
+	free(p);
+	mb_free(b);
+	return path;
+}
+
 static inline int mb_parse(struct mb *b, struct onnx_graph **g, struct hw_error *err)
 {
 	size_t len;
