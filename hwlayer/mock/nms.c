@@ -32,8 +32,9 @@ int sim_nms_answer(const struct sim_run *run, struct sim_stream *s, uint32_t fra
 	uint8_t *grown;
 
 	s->total = 0;
+	/* A burst that holds all boxes of a class has room for one box and the delimiter at least. */
 	if (!sections || (s->pattern != burst * WORD_BYTES &&
-			  s->pattern != (uint64_t)sections * burst * WORD_BYTES))
+			  (burst == 1 || s->pattern != (uint64_t)sections * burst * WORD_BYTES)))
 		return 0;
 	grown = realloc(s->frame, most > s->bytes ? most : s->bytes);
 	if (!grown)

@@ -325,6 +325,36 @@ static void boxes_of_the_chip(void **state)
 	}
 }
 
+/* Three classes make three words, as many as a frame of the other output has. */
+static void boxes_beside_a_frame_as_long(void **state)
+{
+	static const struct hefnet_tensor plain = {"m/plain", 1, 1, 24, .format = 2};
+	const struct hefnet_chip_nms n = {.classes = 3, .boxes = 4};
+	uint8_t image[192] = {0}, bytes[24], want[24];
+	float boxes[3 * (1 + 5 * 4)];
+	const void *ins[] = {image};
+	void *outs[] = {boxes, bytes};
+	struct hw_error err;
+	struct hefgen g;
+	struct rig rig;
+
+	(void)state;
+	open_chip(&rig);
+	hefnet_begin(&g, "m", &nms_image, 1, &plain, 1);
+	put_chip_nms(&g.at[AT_CONTEXT_META], &g.at[AT_OPERATION], 1, &n);
+	hefgen_extension(&g, false, DUAL_DIRECTION, NULL);
+	hefnet_sorted(&g, "m/nms1");
+	hefnet_sorted(&g, "m/plain");
+	assert_ok(load(&rig, &g, NULL, &err), &err);
+	for (uint32_t f = 0; f < 5; f++) {
+		assert_ok(hw_net_run(rig.net, ins, outs, FRAME_MS, &err), &err);
+		check_boxes(&rig.out[0], boxes, f, 1, 1);
+		pattern_fixed(want, sizeof(want), f, 16);
+		assert_memory_equal(bytes, want, sizeof(want));
+	}
+	close_chip(&rig);
+}
+
 /* Box after box and no delimiter: nobody knows where a frame ends, so the network is over. */
 static void boxes_without_end(void **state)
 {
@@ -406,6 +436,7 @@ int main(void)
 		cmocka_unit_test(planes_mux_and_argmax),
 		cmocka_unit_test(raw_outputs),
 		cmocka_unit_test(boxes_of_the_chip),
+		cmocka_unit_test(boxes_beside_a_frame_as_long),
 		cmocka_unit_test(boxes_without_end),
 		cmocka_unit_test(boxes_that_make_no_sense),
 		cmocka_unit_test(what_is_refused),
