@@ -206,7 +206,8 @@ static int parse_directory(const struct options *opt, const struct arguments *a,
 	struct dirent *e;
 
 	if (!dir)
-		return report(opt, hw_fail(&err, -errno, "%s: %s", a->path, strerror(errno)), &err);
+		return refuse(opt, a->path, hw_fail(&err, -errno, "%s: %s", a->path, strerror(errno)),
+			      HEF_OPEN_FILE_FAILURE, &err);
 	total = count_wanted(dir);
 	progress_start(&progress, opt);
 	/* Text that goes by on the terminal is progress enough. */
@@ -232,7 +233,8 @@ static int parse_directory(const struct options *opt, const struct arguments *a,
 	closedir(dir);
 	progress_end(&progress);
 	if (!found)
-		r = report(opt, hw_fail(&err, -EINVAL, "%s holds no file that ends in .hef", a->path), &err);
+		r = refuse(opt, a->path, hw_fail(&err, -EINVAL, "%s holds no file that ends in .hef", a->path),
+			   HEF_INVALID_ARGUMENT, &err);
 	return r;
 }
 

@@ -314,6 +314,8 @@ def parse_as_json():
 def parse_a_directory():
     with tempfile.TemporaryDirectory() as d:
         contains(hwctl("hef", "parse", d, status=4)[1], "no file that ends in .hef")
+        got = hwctl_json("hef", "parse", d, status=4)
+        equal((got["file"], got["hef_status"]), (d, 2))  # hef-format 8.1
         with open(MODEL, "rb") as f:
             model = f.read()
         for name in ("a.hef", "b.hef", "c.hef.bak"):
