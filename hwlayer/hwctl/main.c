@@ -200,13 +200,14 @@ int usage_error(const char *fmt, ...)
 	return EXIT_USAGE;
 }
 
+/* Of what comes after open_device(), where no access is one to a file. */
 static int exit_status(int code)
 {
 	switch (code) {
 	case -ENODEV:
 	case -EBUSY:
-	case -EACCES:
 		return EXIT_NO_DEVICE;
+	case -EACCES:
 	case -ENOENT:
 	case -EBADMSG:
 	case -ENOTSUP:

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -448,6 +449,22 @@ def broken_files():
     equal(missing["errno"], 2)
 
 
+def files_of_others():
+    """A file that this user may not read is one that cannot be used (4), not a missing device (3)."""
+    other = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    with tempfile.TemporaryDirectory() as d:
+        path = os.path.join(d, "m.hef")
+        with open(path, "wb"):
+            os.chmod(d, 0o755)
+            os.chmod(path, 0)
+        # Where hwctl lies may be out of the other user's reach, too.
+        own = shutil.copy(HWCTL, d)
+        for command in (("hef", "parse"), ("trace", "show"), ("run", "--device", "mock")):
+            p = subprocess.run([own, *command, path], capture_output=True, text=True, timeout=WAIT, cwd=d, **other)
+            equal((p.returncode, p.stdout), (4, ""))
+            contains(p.stderr, path, "Permission denied")
+
+
 def check_before_running():
     got = hwctl_json("hef", "check", MODEL, "--device", "mock:8l")
     as_documented("hef check", got)
@@ -698,8 +715,8 @@ TESTS = [
     dma_test_checks_and_counts, progress_of_what_takes_long, stress_checks_every_answer,
     stress_of_a_test_pattern, stress_notices, dma_test_of_a_vendor_network, dma_test_notices, parse_lists,
     parse_equals_the_vendors_listing, parse_as_json, parse_a_directory, broken_files,
-    check_before_running, check_finds_what_loading_finds, check_real_files, check_agrees_with_golden,
-    build_and_firmware,
+    files_of_others, check_before_running, check_finds_what_loading_finds, check_real_files,
+    check_agrees_with_golden, build_and_firmware,
     every_command_has_help, nonsense_is_refused, no_device, wrong_models, completion_knows_the_table,
     completion_of_options_and_values, man_pages, documents_are_complete,
 ]
