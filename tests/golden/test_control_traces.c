@@ -12,18 +12,6 @@
 
 #include <openssl/evp.h>
 
-static void start(struct fake_chip *f, struct chip *chip)
-{
-	fake_init(f);
-	f->state = FAKE_RUNNING;
-	f->atr[2] = 0x60000000;
-	f->bus_master = true;
-	*chip = (struct chip){.be = &f->be};
-	assert_int_equal(f->be.ops->irq_enable(&f->be), 0);
-	chip_irq_unmask(chip);
-	f->n_log = 0;
-}
-
 static const char *text(const cJSON *line, const char *key)
 {
 	const char *s = cJSON_GetStringValue(cJSON_GetObjectItem(line, key));
@@ -154,7 +142,7 @@ static void mnist_controls(void **state)
 	struct chip chip;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	f.answer = replay;
 	assert_int_equal(replay_controls("traces/mnist-controls.jsonl", &chip, &f), 27);
 	/* check 13: what the answers mean */
@@ -188,7 +176,7 @@ static void mobilenet_controls(void **state)
 	struct chip chip;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	f.answer = replay;
 	assert_int_equal(replay_controls("traces/mobilenet-controls.jsonl", &chip, &f), 27);
 	fake_done(&f);
@@ -204,7 +192,7 @@ static void yolov6n_controls(void **state)
 	unsigned int n = 0;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	f.answer = replay;
 	cJSON_ArrayForEach(item, all) {
 		struct line l = {.core = number(item, "cpu") == 1, .md5 = text(item, "request_md5"),
@@ -249,7 +237,7 @@ static void requests_of_the_evidence(void **state)
 	size_t len;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	f.answer = keep_request;
 	f.user = &sent;
 	assert_ok(chip_identify(&chip, &err), &err);
@@ -521,7 +509,7 @@ static void yolov6n_interrupts(void **state)
 	cJSON_Delete(all);
 	assert_true(n_status > 15 && n_src >= 1 && n_dst >= 6);
 
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	f.script_istatus = status;
 	f.n_istatus = n_status;
 	f.script_src = src;

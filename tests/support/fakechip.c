@@ -2,6 +2,8 @@
 #include "support/fakechip.h"
 #include "support/support.h"
 
+#include "chip/internal.h"
+
 #include <openssl/evp.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -360,6 +362,18 @@ void fake_init(struct fake_chip *f)
 	f->next_bus = 0x1000000000;
 	f->ram = calloc(1, RAM_END - RAM_BASE);
 	assert_non_null(f->ram);
+}
+
+void fake_start(struct fake_chip *f, struct chip *chip)
+{
+	fake_init(f);
+	f->state = FAKE_RUNNING;
+	f->atr[2] = 0x60000000;
+	f->bus_master = true;
+	*chip = (struct chip){.be = &f->be};
+	assert_int_equal(f->be.ops->irq_enable(&f->be), 0);
+	chip_irq_unmask(chip);
+	f->n_log = 0;
 }
 
 void fake_done(struct fake_chip *f)

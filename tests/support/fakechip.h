@@ -8,6 +8,7 @@
 #define TESTS_SUPPORT_FAKECHIP_H
 
 #include "backend/backend.h"
+#include "chip/chip.h"
 
 struct fake_access {
 	uint8_t bar;
@@ -76,6 +77,8 @@ struct fake_chip {
 };
 
 void fake_init(struct fake_chip *f);
+/* With firmware that runs, and @chip ready to speak to it; nothing is in the log. */
+void fake_start(struct fake_chip *f, struct chip *chip);
 void fake_done(struct fake_chip *f); /* checks nothing, frees the log and memory */
 /* Post an interrupt cause: latch the bits and send the MSI. */
 void fake_raise(struct fake_chip *f, uint32_t istatus);

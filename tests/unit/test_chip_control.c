@@ -5,18 +5,6 @@
 #include "chip/chip.h"
 #include "chip/internal.h"
 
-static void start(struct fake_chip *f, struct chip *chip)
-{
-	fake_init(f);
-	f->state = FAKE_RUNNING;
-	f->atr[2] = 0x60000000;
-	f->bus_master = true;
-	*chip = (struct chip){.be = &f->be};
-	assert_int_equal(f->be.ops->irq_enable(&f->be), 0);
-	chip_irq_unmask(chip);
-	f->n_log = 0;
-}
-
 static void encodes_parameters(void **state)
 {
 	static const uint8_t want[] = {0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x21, 0, 0, 0, 2,
@@ -50,7 +38,7 @@ static void exchange_touches_what_the_spec_says(void **state)
 	size_t i = 0;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	assert_ok(chip_clear_apps(&chip, &err), &err);
 	/* pcie 11.4: R 708; WV of 40 bytes; doorbell; handler; 5 + 7 dwords of reply */
 	assert_int_equal(f.log[i].off, 0x708);
@@ -121,7 +109,7 @@ static void judges_answers(void **state)
 		struct chip chip;
 		int r;
 
-		start(&f, &chip);
+		fake_start(&f, &chip);
 		f.answer = spoilt;
 		f.user = (void *)(uintptr_t)s;
 		err = (struct hw_error){0};
@@ -156,7 +144,7 @@ static void reports_a_refusal(void **state)
 	struct hw_error err;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	f.answer = refuse;
 	assert_int_equal(chip_control(&chip, &req, &reply, &err), -EREMOTEIO);
 	assert_int_equal(reply.major, 0x40030050);
@@ -174,7 +162,7 @@ static void bad_digest_and_length(void **state)
 	struct hw_error err;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	f.bad_md5_controls = 1;
 	assert_int_equal(chip_identify(&chip, &err), -EBADMSG);
 	assert_non_null(strstr(err.text, "MD5"));
@@ -199,7 +187,7 @@ static void read_back_must_match(void **state)
 	struct hw_error err;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	f.flip_at = 3; /* R 708, W 0, R 0 */
 	assert_int_equal(chip_identify(&chip, &err), -EIO);
 	assert_non_null(strstr(err.text, "sending IDENTIFY"));
@@ -214,7 +202,7 @@ static void needs_running_firmware(void **state)
 	struct hw_error err;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	f.atr[2] = 0;
 	assert_int_equal(chip_identify(&chip, &err), -ENODEV);
 	assert_non_null(strstr(err.text, "no firmware"));
@@ -237,7 +225,7 @@ static void drains_a_late_answer(void **state)
 	uint8_t reply[1500];
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	f.silent = true;
 	assert_int_equal(chip_identify(&chip, &err), -ETIMEDOUT);
 	assert_non_null(strstr(err.text, "IDENTIFY within 1000 ms"));
@@ -275,7 +263,7 @@ static void drops_a_later_answer(void **state)
 	struct hw_error err;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	chip.reply_late = true;
 	f.answer = late_first;
 	/* nothing real follows, so the wait goes on to its end instead of taking the stray */
@@ -307,7 +295,7 @@ static void speaks_4_23_only(void **state)
 	struct hw_error err;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	f.answer = old_firmware;
 	assert_ok(chip_identify(&chip, &err), &err);
 	assert_int_equal(chip.id.fw_minor, 20);
@@ -338,7 +326,7 @@ static void revision_tells_the_cpu(void **state)
 	struct hw_error err;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	assert_ok(chip_core_identify(&chip, &core, &err), &err);
 	assert_int_equal(core.fw_revision, 0x28000000);
 	f.answer = wrong_cpu;
@@ -394,7 +382,7 @@ static void missing_parameters(void **state)
 	float a, b;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	f.answer = without_params;
 	assert_int_equal(chip_identify(&chip, &err), -EBADMSG);
 	assert_int_equal(chip_core_identify(&chip, &core, &err), -EBADMSG);
@@ -413,7 +401,7 @@ static void temperature(void **state)
 	float ts0 = 0, ts1 = 0;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	assert_ok(chip_get_temperature(&chip, &ts0, &ts1, &err), &err);
 	assert_true(ts0 == 35.5f && ts1 == 36.0f);
 	fake_done(&f);
@@ -427,7 +415,7 @@ static void too_much_context_is_not_sent(void **state)
 	struct hw_error err;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	assert_int_equal(chip_set_context(&chip, true, true, FW_CONTEXT_DYNAMIC,
 					  (struct span){big, 1462}, &err),
 			 -EMSGSIZE);

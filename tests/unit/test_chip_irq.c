@@ -8,18 +8,6 @@
 #include "chip/chip.h"
 #include "chip/internal.h"
 
-static void start(struct fake_chip *f, struct chip *chip)
-{
-	fake_init(f);
-	f->state = FAKE_RUNNING;
-	f->atr[2] = 0x60000000;
-	f->bus_master = true;
-	*chip = (struct chip){.be = &f->be};
-	assert_int_equal(f->be.ops->irq_enable(&f->be), 0);
-	chip_irq_unmask(chip);
-	f->n_log = 0;
-}
-
 static bool readable(const struct fake_chip *f)
 {
 	struct pollfd p = {.fd = f->be.irq_fd, .events = POLLIN};
@@ -50,7 +38,7 @@ static void unmasks_and_masks_in_order(void **state)
 	struct chip chip;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	f.imask = 0x00110000;
 	chip_irq_unmask(&chip);
 	chip_irq_mask(&chip);
@@ -65,7 +53,7 @@ static void clears_in_the_order_of_the_spec(void **state)
 	struct chip chip;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	f.src = 0x4;
 	f.dst = 0x10000;
 	fake_raise(&f, 0x04801001);
@@ -86,7 +74,7 @@ static void bit_25_has_two_meanings(void **state)
 	struct chip chip;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	chip.booting = true;
 	fake_raise(&f, 0x07800000);
 	assert_int_equal(chip_irq_service(&chip), 0);
@@ -111,7 +99,7 @@ static void a_status_without_meaning_is_cleared(void **state)
 	struct chip chip;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	f.istatus = 0x00800000;
 	assert_int_equal(chip_irq_service(&chip), 0);
 	assert_int_equal(f.istatus, 0);
@@ -126,7 +114,7 @@ static void a_group_without_channels_is_harmless(void **state)
 	struct chip chip;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	f.istatus = 0x00001001;
 	assert_int_equal(chip_irq_service(&chip), 0);
 	assert_log(&f, "R 98, R 18c, W 18c=1001, R 400, R 500, R 98, R 18c");
@@ -140,7 +128,7 @@ static void a_storm_ends(void **state)
 	bool never = false;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	f.storm = true;
 	assert_int_equal(chip_irq_service(&chip), 0);
 	assert_true(f.n_log < 1000);
@@ -158,7 +146,7 @@ static void notices_that_the_card_is_gone(void **state)
 	size_t n;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	f.gone_at = 1;
 	assert_int_equal(chip_irq_service(&chip), -ENODEV);
 	assert_true(chip.gone);
@@ -171,7 +159,7 @@ static void notices_that_the_card_is_gone(void **state)
 	fake_done(&f);
 
 	/* between the ID and the status */
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	f.gone_at = 2;
 	assert_int_equal(chip_irq_service(&chip), -ENODEV);
 	assert_true(chip.gone);
@@ -187,7 +175,7 @@ static void a_waiter_notices_it_too(void **state)
 	bool never = false;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	f.gone_at = 1;
 	assert_int_equal(chip_wait(&chip, &never, 3600 * 1000), -ENODEV);
 	fake_done(&f);
@@ -200,7 +188,7 @@ static void waiting(void **state)
 	bool flag = true;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	assert_int_equal(chip_wait(&chip, &flag, 0), 0); /* set already: no access at all */
 	assert_int_equal(f.n_log, 0);
 	assert_int_equal(chip_wait(&chip, &chip.irq_control, 1), -ETIMEDOUT);
@@ -219,7 +207,7 @@ static void a_lost_interrupt_is_found_at_the_deadline(void **state)
 	struct chip chip;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	f.lose_irq = true;
 	fake_raise(&f, 0x04000000);
 	assert_false(readable(&f));
@@ -233,7 +221,7 @@ static void a_doubled_interrupt_does_nothing(void **state)
 	struct chip chip;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	fake_raise(&f, 0x04000000);
 	assert_int_equal(chip_irq_service(&chip), 0);
 	chip.irq_control = false;
@@ -250,7 +238,7 @@ static void driver_down_is_acknowledged(void **state)
 	struct chip chip;
 
 	(void)state;
-	start(&f, &chip);
+	fake_start(&f, &chip);
 	/* a stale flag must not count as the acknowledge */
 	chip.irq_driver_down = true;
 	f.deaf_driver_down = true;

@@ -1,46 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Opening a chip that an earlier user left in some state, against a scripted chip. */
-#include "support/fakechip.h"
-#include "support/support.h"
-
-#include "chip/chip.h"
-#include "chip/internal.h"
-
-#define TIMEOUT_MS 30
-
-struct rig {
-	struct fake_chip f;
-	struct backend_ops ops; /* a copy, to take the reset away or to watch */
-	struct chip chip;
-	struct chip_boot_options opt;
-	struct hw_error err;
-	uint8_t *image;
-};
-
-static int setup(void **state)
-{
-	struct rig *r = calloc(1, sizeof(*r));
-	size_t len;
-
-	assert_non_null(r);
-	fake_init(&r->f);
-	r->ops = *r->f.be.ops;
-	r->f.be.ops = &r->ops;
-	r->image = fake_firmware(84, 8, 6, 88, &len);
-	r->opt = (struct chip_boot_options){.firmware = {r->image, len}, .boot_timeout_ms = TIMEOUT_MS};
-	*state = r;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct rig *r = *state;
-
-	fake_done(&r->f);
-	free(r->image);
-	free(r);
-	return 0;
-}
+#include "chip_rig.h"
 
 /* A first process boots the chip and is killed: nothing of it is cleaned up. */
 static void boot_and_die(struct rig *r)
@@ -238,8 +198,8 @@ static void firmware_may_start_at_any_access(void **state)
 		r->f.dead_boot = false;
 		r->f.ram[0xe0980 - 0x60000] = 0;
 		ends_well(r);
-		teardown(state);
-		setup(state);
+		rig_teardown(state);
+		rig_setup(state);
 	}
 }
 
@@ -358,7 +318,7 @@ static void deaf_firmware_without_a_function_reset_gets_the_soft_one(void **stat
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 		T(leftovers_are_stopped_before_bus_mastering),
 		T(a_download_cut_short_is_done_again),
