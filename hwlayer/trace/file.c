@@ -52,7 +52,7 @@ static bool keep_digits(cJSON *v, const char **at)
 	return true;
 }
 
-int trace_read(const char *path, cJSON **lines, struct hw_error *err)
+static int read_lines(const char *path, cJSON **lines, struct hw_error *err)
 {
 	uint8_t *data;
 	size_t len, n = 1;
@@ -98,6 +98,46 @@ int trace_read(const char *path, cJSON **lines, struct hw_error *err)
 		*lines = all;
 	else
 		cJSON_Delete(all);
+	return r;
+}
+
+/*
+ * golden/README: of a run that is equal to another there is only the meta line, which names it.  The
+ * file of "NAME.batch1" lies beside that of "NAME.default".
+ */
+static int read_same(const char *path, const char *run, const char *same, cJSON **lines,
+		     struct hw_error *err)
+{
+	size_t len = strlen(path), tail = strlen(run) + strlen(".jsonl");
+	char *other = NULL;
+	int r = -ENOENT;
+
+	if (*run && len >= tail && !strncmp(path + len - tail, run, strlen(run)) &&
+	    !strcmp(path + len - strlen(".jsonl"), ".jsonl") && !strchr(same, '/')) {
+		if (asprintf(&other, "%.*s%s.jsonl", (int)(len - tail), path, same) < 0)
+			return hw_fail(err, -ENOMEM, "no memory for a name");
+		r = read_lines(other, lines, err);
+		free(other);
+	}
+	return r < 0 ? hw_fail(err, r, "%s only says that it is equal to the run \"%s\", whose recording "
+			       "is not beside it", path, same)
+		     : 0;
+}
+
+int trace_read(const char *path, cJSON **lines, struct hw_error *err)
+{
+	cJSON *meta, *own;
+	int r = read_lines(path, lines, err);
+
+	if (r < 0)
+		return r;
+	own = *lines;
+	meta = own->child;
+	if (meta->next || !*trace_text(meta, "same_as"))
+		return 0;
+	*lines = NULL;
+	r = read_same(path, trace_text(meta, "run"), trace_text(meta, "same_as"), lines, err);
+	cJSON_Delete(own);
 	return r;
 }
 

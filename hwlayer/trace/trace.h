@@ -56,7 +56,8 @@ const char *trace_context_name(unsigned int type); /* "preliminary" ..., "unknow
 
 /*
  * One JSON object a line; cJSON_Delete() it.  -EBADMSG names the line that is none.  Whole numbers of
- * more than 15 digits are raw items: nothing rounds them.
+ * more than 15 digits are raw items: nothing rounds them.  Of a file that only says "same_as", the
+ * lines are those of the recording it names.
  */
 int trace_read(const char *path, cJSON **lines, struct hw_error *err);
 /* Members of a line; "" and 0 when absent. */

@@ -75,14 +75,16 @@ static cJSON *read_golden(const char *path)
 
 static void open_run(struct run *run, const char *name)
 {
-	const char *command, *option, *dot = strrchr(name, '.');
 	const cJSON *line, *options;
+	const char *command, *option;
 	char path[200];
 
 	*run = (struct run){.name = name, .frames = 1, .batch = 1};
 	snprintf(path, sizeof(path), "golden/%s.jsonl", name);
-	run->golden = read_golden(path);
+	run->golden = read_jsonl(shared_path(path));
 	run->meta = cJSON_DetachItemFromArray(run->golden, 0);
+	cJSON_Delete(run->golden);
+	run->golden = read_golden(path);
 	run->lite = !strcmp(trace_text(run->meta, "architecture"), "HAILO8L");
 	command = trace_text(run->meta, "command");
 	if (sscanf(command, "ainfer %u %u", &run->frames, &run->batch) == 2)
@@ -93,13 +95,8 @@ static void open_run(struct run *run, const char *name)
 	if (option)
 		run->frames = (unsigned int)atoi(option + strlen("--frames-count "));
 	/* "no batch size given": the lines are another run's */
-	if (*trace_text(run->meta, "same_as")) {
+	if (*trace_text(run->meta, "same_as"))
 		run->batch = 0;
-		cJSON_Delete(run->golden);
-		snprintf(path, sizeof(path), "golden/%.*s.%s.jsonl", (int)(dot - name), name,
-			 trace_text(run->meta, "same_as"));
-		run->golden = read_golden(path);
-	}
 	option = strstr(command, "--batch-size ");
 	if (option)
 		run->batch = (unsigned int)atoi(option + strlen("--batch-size "));

@@ -429,6 +429,35 @@ static cJSON *lines_of(const char *text)
 	return lines;
 }
 
+/* golden/README: "if equal to another run, only the meta line with same_as" */
+static void a_run_equal_to_another(void **state)
+{
+	static const char *const lost[] = {"gone", "../m.batch1"};
+	char path[300], text[200];
+	struct hw_error err = {0};
+	cJSON *lines = NULL;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/m.batch1.jsonl", tmp_dir());
+	snprintf(text, sizeof(text), "{\"op\":\"meta\",\"run\":\"batch1\"}\n{\"op\":\"close\"}\n");
+	spit(path, text, strlen(text));
+	snprintf(path, sizeof(path), "%s/m.default.jsonl", tmp_dir());
+	snprintf(text, sizeof(text), "{\"op\":\"meta\",\"run\":\"default\",\"same_as\":\"batch1\"}\n");
+	spit(path, text, strlen(text));
+	assert_ok(trace_read(path, &lines, &err), &err);
+	assert_int_equal(cJSON_GetArraySize(lines), 2);
+	cJSON_Delete(lines);
+	for (size_t i = 0; i < ARRAY_SIZE(lost); i++) {
+		snprintf(text, sizeof(text), "{\"op\":\"meta\",\"run\":\"default\",\"same_as\":\"%s\"}\n", lost[i]);
+		spit(path, text, strlen(text));
+		assert_int_equal(trace_read(path, &lines, &err), -ENOENT);
+		assert_non_null(strstr(err.text, lost[i]));
+	}
+	snprintf(path, sizeof(path), "%s/m.otherwise.jsonl", tmp_dir());
+	spit(path, text, strlen(text));
+	assert_int_equal(trace_read(path, &lines, &err), -ENOENT);
+}
+
 /* cJSON rounds what has more digits than 15; bitmaps of sub-clusters have them. */
 static void all_digits_count(void **state)
 {
@@ -497,6 +526,7 @@ int main(void)
 		cmocka_unit_test(latency),
 		cmocka_unit_test(action_lists_that_are_none),
 		cmocka_unit_test(files_that_are_no_recordings),
+		cmocka_unit_test(a_run_equal_to_another),
 		cmocka_unit_test(all_digits_count),
 		cmocka_unit_test(lines_that_make_no_sense),
 	};
