@@ -42,6 +42,7 @@ struct sim_function {
 	struct part *part, *now;
 	enum kind kind; /* of all parts that were decided */
 	unsigned int threads;
+	bool fetches; /* some context fetches configuration */
 	struct standin *onnx; /* NULL: the pattern */
 	struct {
 		uint8_t *bytes; /* a batch of what arrived on it, for the model */
@@ -69,6 +70,15 @@ static int part_reset(struct sim_function *fn, struct part *p)
 	return p->core ? 0 : -ENOMEM;
 }
 
+static bool has_fetch(const struct sim_app *app)
+{
+	for (size_t k = 0; k < app->nctx; k++)
+		for (size_t i = 0; i < app->ctx[k].nacts; i++)
+			if (app->ctx[k].acts[i].type == FW_ACT_FETCH_CFG_CHANNEL_DESCRIPTORS)
+				return true;
+	return false;
+}
+
 struct sim_function *sim_function_new(struct mock_chip *chip, const struct sim_app *app)
 {
 	struct sim_function *fn = calloc(1, sizeof(*fn));
@@ -83,6 +93,7 @@ struct sim_function *sim_function_new(struct mock_chip *chip, const struct sim_a
 		sim_function_free(fn);
 		return NULL;
 	}
+	fn->fetches = has_fetch(app);
 	fn->onnx = standin_get(chip->apps[chip->run->app]->standin);
 	return fn;
 }
@@ -222,8 +233,8 @@ int sim_function_ready(struct sim_function *fn)
 		if (r)
 			return r;
 	}
-	/* One of several contexts may need no configuration of its own. */
-	if (fn->nparts > 1 && p->kind == UNDECIDED && fn->kind != PAYLOAD)
+	/* One of several contexts may need no configuration of its own, or the network none at all. */
+	if ((fn->nparts > 1 || !fn->fetches) && p->kind == UNDECIDED && fn->kind != PAYLOAD)
 		fn->kind = p->kind = MICROCODE;
 	return p->kind == MICROCODE ? compare_pass(fn) : core_ready(p->core);
 }

@@ -355,6 +355,32 @@ static void boxes_beside_a_frame_as_long(void **state)
 	close_chip(&rig);
 }
 
+/* No weights, and a preliminary context without an action, which is not sent (protocol 4.2) */
+static void a_network_without_configuration(void **state)
+{
+	static const struct hefnet_tensor plain = {"m/plain", 1, 1, 24, .format = 2};
+	uint8_t image[192] = {0}, bytes[24], want[24];
+	const void *ins[] = {image};
+	void *outs[] = {bytes};
+	struct hw_error err;
+	struct hefgen g;
+	struct rig rig;
+
+	(void)state;
+	open_chip(&rig);
+	hefnet_begin(&g, "m", &nms_image, 1, &plain, 1);
+	g.omit |= OMIT_CCW;
+	hefgen_extension(&g, false, DUAL_DIRECTION, NULL);
+	hefnet_sorted(&g, "m/plain");
+	assert_ok(load(&rig, &g, NULL, &err), &err);
+	for (uint32_t f = 0; f < 3; f++) {
+		assert_ok(hw_net_run(rig.net, ins, outs, FRAME_MS, &err), &err);
+		pattern_fixed(want, sizeof(want), f, 16);
+		assert_memory_equal(bytes, want, sizeof(want));
+	}
+	close_chip(&rig);
+}
+
 /* Box after box and no delimiter: nobody knows where a frame ends, so the network is over. */
 static void boxes_without_end(void **state)
 {
@@ -435,6 +461,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(planes_mux_and_argmax),
 		cmocka_unit_test(raw_outputs),
+		cmocka_unit_test(a_network_without_configuration),
 		cmocka_unit_test(boxes_of_the_chip),
 		cmocka_unit_test(boxes_beside_a_frame_as_long),
 		cmocka_unit_test(boxes_without_end),
