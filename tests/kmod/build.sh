@@ -3,6 +3,7 @@
 # The kernel module against Debian's kernels: W=1 without a warning, sparse without a word, and
 # checkpatch clean.  One line for each build; `build.sh O=DIR 6.12/arm64-16k ...` does only those.
 set -euo pipefail
+unset MAKEFLAGS MFLAGS MAKELEVEL # of `make -j2 kmod-check`: a job server out of reach is a warning
 
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
