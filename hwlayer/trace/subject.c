@@ -162,13 +162,14 @@ static void judge_count(const struct subject *s, const char *word, unsigned int 
 	const cJSON *count = cJSON_GetObjectItem(hbi, "count");
 	char *text = count ? cJSON_PrintUnformatted(count) : NULL;
 	double n = text ? strtod(text, NULL) : 0;
+	double needed = strcmp(word, "activate_cfg_channel") ? 0 : fetched(s, list);
 	uint32_t whole = trace_to_uint(n);
 	char is[64] = "of use";
 
 	if (strstr(word, "_boundary_") && (!whole || whole & (whole - 1)))
 		snprintf(is, sizeof(is), "%.0f, no power of two", n);
-	else if (!strcmp(word, "activate_cfg_channel") && n < fetched(s, list))
-		snprintf(is, sizeof(is), "%.0f, of which %.0f are fetched", n, fetched(s, list));
+	else if (n < needed)
+		snprintf(is, sizeof(is), "%.0f, of which %.0f are fetched", n, needed);
 	cJSON_AddStringToObject(hbi, "count_is", is);
 	free(text);
 }

@@ -325,12 +325,21 @@ static void boxes_of_the_chip(void **state)
 	}
 }
 
+/* The answer of a chip without a function, on the channel of the output "m/plain" */
+static void check_pattern(const uint8_t bytes[24], uint32_t frame)
+{
+	uint8_t want[24];
+
+	pattern_fixed(want, sizeof(want), frame, 16);
+	assert_memory_equal(bytes, want, sizeof(want));
+}
+
 /* Three classes make three words, as many as a frame of the other output has. */
 static void boxes_beside_a_frame_as_long(void **state)
 {
 	static const struct hefnet_tensor plain = {"m/plain", 1, 1, 24, .format = 2};
 	const struct hefnet_chip_nms n = {.classes = 3, .boxes = 4};
-	uint8_t image[192] = {0}, bytes[24], want[24];
+	uint8_t image[192] = {0}, bytes[24];
 	float boxes[3 * (1 + 5 * 4)];
 	const void *ins[] = {image};
 	void *outs[] = {boxes, bytes};
@@ -349,8 +358,7 @@ static void boxes_beside_a_frame_as_long(void **state)
 	for (uint32_t f = 0; f < 5; f++) {
 		assert_ok(hw_net_run(rig.net, ins, outs, FRAME_MS, &err), &err);
 		check_boxes(&rig.out[0], boxes, f, 1, 1);
-		pattern_fixed(want, sizeof(want), f, 16);
-		assert_memory_equal(bytes, want, sizeof(want));
+		check_pattern(bytes, f);
 	}
 	close_chip(&rig);
 }
@@ -359,7 +367,7 @@ static void boxes_beside_a_frame_as_long(void **state)
 static void a_network_without_configuration(void **state)
 {
 	static const struct hefnet_tensor plain = {"m/plain", 1, 1, 24, .format = 2};
-	uint8_t image[192] = {0}, bytes[24], want[24];
+	uint8_t image[192] = {0}, bytes[24];
 	const void *ins[] = {image};
 	void *outs[] = {bytes};
 	struct hw_error err;
@@ -375,8 +383,7 @@ static void a_network_without_configuration(void **state)
 	assert_ok(load(&rig, &g, NULL, &err), &err);
 	for (uint32_t f = 0; f < 3; f++) {
 		assert_ok(hw_net_run(rig.net, ins, outs, FRAME_MS, &err), &err);
-		pattern_fixed(want, sizeof(want), f, 16);
-		assert_memory_equal(bytes, want, sizeof(want));
+		check_pattern(bytes, f);
 	}
 	close_chip(&rig);
 }
